@@ -1,0 +1,1 @@
+"""Checkpoint datasets: made, kept, prepared and drawn from."""

@@ -1,0 +1,133 @@
+"""Makes a corpus: thousands of training runs at once, group by group."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from importlib import metadata
+from pathlib import Path
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+import numpy as np
+from tqdm import tqdm
+
+from g_pt.corpus.store import MANIFEST, Corpus, CorpusError, Manifest
+from g_pt.tasks.base import Task
+
+SAVE_POINTS = ("log", "uniform")
+
+
+@dataclasses.dataclass(frozen=True)
+class CorpusConfig:
+  """How many runs there are and what is kept of them."""
+
+  runs: int
+  checkpoints: int = 64  # of a run, its initial and its last parameters among them
+  save_points: str = "log"  # one of SAVE_POINTS
+  group_size: int = 64  # runs that share the order of their minibatches and one matrix product
+
+  def __post_init__(self):
+    if self.save_points not in SAVE_POINTS:
+      raise ValueError(f"corpus.save_points: unknown {self.save_points!r}; it is one of: {', '.join(SAVE_POINTS)}")
+    for name, least in (("runs", 2), ("checkpoints", 2), ("group_size", 1)):
+      if getattr(self, name) < least:
+        raise ValueError(f"corpus.{name}: {getattr(self, name)} is less than {least}")
+
+
+def save_points(config: CorpusConfig, steps: int, seed: int) -> np.ndarray:
+  """The steps [checkpoint] after which parameters are kept: rising, 0 first, the last step last.
+
+  `log` spaces them evenly in log(step), early steps one by one, so that the
+  metric's range is covered evenly; `uniform` draws them at random, as in
+  Peebles et al. 2022.
+  """
+  count = config.checkpoints
+  if count > steps + 1:
+    raise ValueError(f"corpus.checkpoints: {count} cannot be kept of {steps} steps and the initial parameters")
+  if config.save_points == "uniform":
+    middle = np.random.default_rng(seed).choice(np.arange(1, steps), count - 2, replace=False)
+    return np.concatenate([[0], np.sort(middle), [steps]]).astype(np.int32)
+  points = [0]
+  for point in np.round(np.geomspace(1, steps, count - 1)).astype(int):
+    points.append(max(points[-1] + 1, point))
+  latest = steps - np.arange(count)[::-1]  # leaves room for those that follow
+  return np.minimum(points, latest).astype(np.int32)
+
+
+def initial_parameters(task: Task, keys: Array) -> Float[Array, "run parameter"]:
+  """Flat initial networks, one a key; one after another, as batched decompositions may hang on a CPU."""
+  return jax.lax.map(lambda key: task.spec.flatten(task.init(key)), keys)
+
+
+def group_keys(seed: int, group: int, runs: range) -> tuple[Array, Array]:
+  """The group's own key, and one a run; no two streams meet."""
+  group_stream, run_stream = jax.random.split(jax.random.key(seed))
+  keys = jax.vmap(functools.partial(jax.random.fold_in, run_stream))(jnp.arange(runs.start, runs.stop))
+  return jax.random.fold_in(group_stream, group), keys
+
+
+def manifest_of(task: Task, recipe: Any, config: CorpusConfig, seed: int, data: Any) -> Manifest:
+  """What the corpus of these settings will hold."""
+  numbers = jax.eval_shape(task.evaluate, jax.eval_shape(task.init, jax.random.key(0)), data)
+  return Manifest(
+    task=task.name,
+    settings={"seed": seed, "recipe": dataclasses.asdict(recipe), **dataclasses.asdict(config)},
+    parameters=[[name, list(shape)] for name, shape in zip(task.spec.names, task.spec.shapes)],
+    metrics=sorted(numbers),
+    runs=config.runs,
+    checkpoints=config.checkpoints,
+    group_size=config.group_size,
+    versions={name: metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax")},
+  )
+
+
+def differences(wanted: Any, found: Any, prefix: str = "") -> list[str]:
+  """The fields in which two nested dictionaries differ, as `name: wanted, not found`."""
+  if isinstance(wanted, dict) and isinstance(found, dict):
+    lines = []
+    for name in sorted({*wanted, *found}):
+      lines += differences(wanted.get(name), found.get(name), f"{prefix}.{name}" if prefix else name)
+    return lines
+  return [] if wanted == found else [f"{prefix} is {found!r} there, {wanted!r} here"]
+
+
+def generate(
+  task: Task, recipe: Any, config: CorpusConfig, seed: int, data: Any, path: str | Path
+) -> Corpus:
+  """The corpus at `path`: made, or finished where it was interrupted, or found whole.
+
+  Raises CorpusError, naming the fields that differ, where `path` holds a
+  corpus of other settings.
+  """
+  wanted = manifest_of(task, recipe, config, seed, data)
+  if (Path(path) / MANIFEST).exists():
+    corpus = Corpus.open(path, writable=True)
+    found = corpus.manifest
+    lines = differences({"task": task.name} | wanted.settings, {"task": found.task} | found.settings)
+    if lines:
+      raise CorpusError(f"{path} holds a corpus of other settings: {'; '.join(lines)}")
+  else:
+    corpus = Corpus.create(path, wanted)
+  missing = [g for g in range(wanted.num_groups) if g not in set(corpus.manifest.groups_done)]
+  if not missing:
+    return corpus
+  data = jax.device_put(data)
+  init = jax.jit(functools.partial(initial_parameters, task))
+  train = jax.jit(functools.partial(task.train_group, task, recipe))
+  with tqdm(total=config.runs, initial=config.runs - sum(len(corpus.runs_of_group(g)) for g in missing),
+            desc="corpus", unit="run") as progress:
+    for group in missing:
+      began = time.monotonic()
+      runs = corpus.runs_of_group(group)
+      group_key, run_keys = group_keys(seed, group, runs)
+      saved = save_points(config, recipe.steps(data), seed=seed + group)
+      rates = jnp.full(len(runs), recipe.learning_rate)
+      result = jax.device_get(train(data, init(run_keys), rates, group_key, jnp.asarray(saved)))
+      steps = np.broadcast_to(saved, (len(runs), len(saved)))
+      corpus.write_group(group, result.theta, result.metrics, steps, time.monotonic() - began)
+      progress.update(len(runs))
+  return corpus

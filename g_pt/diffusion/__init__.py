@@ -1,0 +1,1 @@
+"""Gaussian diffusion around any model: pure functions of arrays, a screenful each."""

@@ -1,0 +1,121 @@
+"""Networks as vectors: pytree <-> flat vector <-> named layers, and their symmetry.
+
+The order of a flat vector is that of `jax.tree_util`: the keys of every
+dictionary sorted, arrays in row-major order. With layers named `layer_0`,
+`layer_1`, ... it reads `layer_0/bias, layer_0/kernel, layer_1/bias, ...`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
+import numpy as np
+
+Parameters = PyTree[Float[Array, "..."]]
+
+
+@dataclasses.dataclass(frozen=True)
+class HiddenLayer:
+  """Hidden units that may change places without changing the network.
+
+  `axes` lists every (parameter name, axis) along which the units lie.
+  """
+
+  units: int
+  axes: tuple[tuple[str, int], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ParameterSpec:
+  """Names, shapes and order of one network's parameters, and its hidden layers."""
+
+  names: tuple[str, ...]
+  shapes: tuple[tuple[int, ...], ...]
+  treedef: Any
+  hidden_layers: tuple[HiddenLayer, ...] = ()
+
+  @classmethod
+  def of(cls, tree: Parameters, hidden_layers: Sequence[HiddenLayer] = ()) -> ParameterSpec:
+    """The spec of one network's pytree (arrays or `jax.ShapeDtypeStruct`).
+
+    Raises ValueError where a hidden layer names an unknown parameter or an
+    axis whose length is not the number of units.
+    """
+    leaves, treedef = jax.tree_util.tree_flatten_with_path(tree)
+    names = tuple("/".join(str(entry.key) for entry in path) for path, _ in leaves)
+    shapes = tuple(tuple(leaf.shape) for _, leaf in leaves)
+    spec = cls(names, shapes, treedef, tuple(hidden_layers))
+    for layer in spec.hidden_layers:
+      for name, axis in layer.axes:
+        if name not in names:
+          raise ValueError(f"hidden layer of {layer.units} units: no parameter {name!r} among {names}")
+        if spec.shape(name)[axis] != layer.units:
+          raise ValueError(f"{name}: axis {axis} of {spec.shape(name)} does not hold {layer.units} units")
+    return spec
+
+  @property
+  def size(self) -> int:
+    """Number of parameters of one network."""
+    return sum(self.sizes)
+
+  @property
+  def sizes(self) -> tuple[int, ...]:
+    return tuple(math.prod(shape) for shape in self.shapes)
+
+  @property
+  def slices(self) -> dict[str, slice]:
+    """Where each named parameter lies in the flat vector."""
+    ends = np.cumsum(self.sizes)
+    return {n: slice(int(end) - size, int(end)) for n, size, end in zip(self.names, self.sizes, ends)}
+
+  def shape(self, name: str) -> tuple[int, ...]:
+    return self.shapes[self.names.index(name)]
+
+  def flatten(self, tree: Parameters) -> Float[Array, "parameter"]:
+    """One network's pytree -> flat vector. Raises ValueError on other shapes."""
+    leaves, treedef = jax.tree_util.tree_flatten(tree)
+    shapes = tuple(tuple(jnp.shape(leaf)) for leaf in leaves)
+    if treedef != self.treedef or shapes != self.shapes:
+      raise ValueError(f"a network of {dict(zip(self.names, self.shapes))} is needed, this one has {shapes} in {treedef}")
+    return jnp.concatenate([jnp.ravel(leaf) for leaf in leaves])
+
+  def layers(self, theta: Float[Array, "parameter"]) -> dict[str, Float[Array, "..."]]:
+    """Flat vector -> parameter name -> array."""
+    if theta.shape != (self.size,):
+      raise ValueError(f"a vector of {self.size} parameters is needed, this one has shape {theta.shape}")
+    return {n: theta[self.slices[n]].reshape(shape) for n, shape in zip(self.names, self.shapes)}
+
+  def unflatten(self, theta: Float[Array, "parameter"]) -> Parameters:
+    """Flat vector -> one network's pytree; the exact inverse of `flatten`."""
+    return jax.tree_util.tree_unflatten(self.treedef, list(self.layers(theta).values()))
+
+  def spread(self, per_layer: Mapping[str, Any]) -> Float[np.ndarray, "parameter"]:
+    """One number a named parameter -> a flat vector that repeats it over the entries."""
+    return np.concatenate([np.full(size, per_layer[n], np.float32) for n, size in zip(self.names, self.sizes)])
+
+  def permutation_index(self, permutations: Sequence[Int[Array, "unit"]]) -> Int[Array, "parameter"]:
+    """The index vector that reorders a flat vector by one permutation a hidden layer.
+
+    `theta[spec.permutation_index(permutations)]` computes the same function as
+    `theta`: unit i of a layer is its former unit `permutation[i]`.
+    """
+    if len(permutations) != len(self.hidden_layers):
+      raise ValueError(f"{len(self.hidden_layers)} permutations are needed, one a hidden layer, not {len(permutations)}")
+    index = self.layers(jnp.arange(self.size))
+    for layer, permutation in zip(self.hidden_layers, permutations):
+      for name, axis in layer.axes:
+        index[name] = jnp.take(index[name], permutation, axis=axis)
+    return jnp.concatenate([jnp.ravel(part) for part in index.values()])
+
+  def random_permutations(self, key: Array) -> list[Int[Array, "unit"]]:
+    """One uniformly drawn permutation a hidden layer."""
+    keys = jax.random.split(key, max(1, len(self.hidden_layers)))
+    return [jax.random.permutation(k, layer.units) for k, layer in zip(keys, self.hidden_layers)]
+
+

@@ -1,0 +1,20 @@
+"""MLP 64-10-10 on scikit-learn's handwritten digits: needs nothing but PyPI and minutes."""
+
+from g_pt.tasks import classifiers, datasets
+from g_pt.tasks.base import Metric
+from g_pt.tasks.supervised import SupervisedRecipe
+
+_WIDTHS = (10, 10)
+
+TASK = classifiers.classifier(
+  name="digits",
+  network=classifiers.MLP(_WIDTHS),
+  hidden_layers=classifiers.mlp_hidden_layers(_WIDTHS),
+  input_shape=(64,),
+  load=datasets.digits,
+  metrics={
+    "test_loss": Metric("test loss (nats)", False, best_prompt=0.05, recursive_prompt=0.05),
+    "test_error": Metric("test error (%)", False, best_prompt=2.0, recursive_prompt=2.0),
+  },
+  recipe=SupervisedRecipe(epochs=25, batch_size=32),
+)

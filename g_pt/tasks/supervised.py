@@ -1,0 +1,142 @@
+"""Training a group of networks at once on one stream of minibatches.
+
+The runs of a group share the order of their minibatches. Their parameters are
+stacked with the run axis beside the output axis (kernel [in, run, out]), so
+that the first layer of the whole group is one matrix product.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+import optax
+
+from g_pt.parameters import Parameters, ParameterSpec
+from g_pt.tasks.base import RunGroup, Task
+
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "adamw", "rmsprop")
+
+
+@dataclasses.dataclass(frozen=True)
+class SupervisedRecipe:
+  """One run of minibatch descent; the defaults are those of Peebles et al. 2022 for MNIST."""
+
+  epochs: int = 25
+  batch_size: int = 128  # a last, smaller batch of an epoch is left out
+  optimizer: str = "nesterov"  # one of OPTIMIZERS
+  learning_rate: float = 0.1
+  momentum: float = 0.9
+  weight_decay: float = 5e-4  # on every parameter
+  schedule: str = "cosine"  # to 0, a step an epoch; or "constant"
+
+  def __post_init__(self):
+    if self.optimizer not in OPTIMIZERS:
+      raise ValueError(f"corpus.recipe.optimizer: unknown {self.optimizer!r}; it is one of: {', '.join(OPTIMIZERS)}")
+    if self.schedule not in ("cosine", "constant"):
+      raise ValueError(f"corpus.recipe.schedule: unknown {self.schedule!r}; it is cosine or constant")
+
+  def steps(self, data: Any) -> int:
+    """Number of optimizer steps of one run."""
+    return self.epochs * self.steps_per_epoch(data)
+
+  def steps_per_epoch(self, data: Any) -> int:
+    examples = data.train.labels.shape[0]
+    if examples < self.batch_size:
+      raise ValueError(f"corpus.recipe.batch_size: {self.batch_size} is more than the {examples} training examples")
+    return examples // self.batch_size
+
+
+def direction(recipe: SupervisedRecipe) -> optax.GradientTransformation:
+  """The optimizer but for its learning rate: gradients -> the step to scale by -learning rate.
+
+  Weight decay joins the gradient, as in PyTorch's SGD, except for AdamW, where it is decoupled.
+  """
+  decay = optax.add_decayed_weights(recipe.weight_decay)
+  match recipe.optimizer:
+    case "sgd":
+      return decay
+    case "momentum" | "nesterov":
+      return optax.chain(decay, optax.trace(recipe.momentum, nesterov=recipe.optimizer == "nesterov"))
+    case "adamw":
+      return optax.chain(optax.scale_by_adam(), decay)
+    case "rmsprop":
+      return optax.chain(decay, optax.scale_by_rms(decay=0.99))
+  raise AssertionError(recipe.optimizer)
+
+
+def run_axes(spec: ParameterSpec) -> Parameters:
+  """Where the run axis lies in each stacked parameter: beside the output axis, the last."""
+  return jax.tree_util.tree_unflatten(spec.treedef, [max(len(shape) - 1, 0) for shape in spec.shapes])
+
+
+def evaluate_group(task: Task, theta: Float[Array, "run parameter"], data: Any) -> dict[str, Float[Array, "run"]]:
+  """`task.evaluate` for many networks, laid out like a training group."""
+  axes = run_axes(task.spec)
+  stacked = jax.vmap(task.spec.unflatten, out_axes=axes)(theta)
+  return jax.vmap(task.evaluate, in_axes=(axes, None))(stacked, data)
+
+
+def minibatch_order(key: Array, examples: int, recipe: SupervisedRecipe) -> Int[Array, "step example"]:
+  """Indices of every minibatch of a run: each epoch a new permutation of the training set."""
+  per_epoch = examples // recipe.batch_size
+
+  def epoch(key):
+    order = jax.random.permutation(key, examples)[: per_epoch * recipe.batch_size]
+    return order.reshape(per_epoch, recipe.batch_size)
+
+  return lax.map(epoch, jax.random.split(key, recipe.epochs)).reshape(-1, recipe.batch_size)
+
+
+def train_group(
+  task: Task,
+  recipe: SupervisedRecipe,
+  data: Any,
+  initial: Float[Array, "run parameter"],
+  learning_rate: Float[Array, "run"],
+  key: Array,
+  saved: Int[Array, "checkpoint"],
+) -> RunGroup:
+  """Trains a group of runs from `initial` and keeps the parameters after the `saved` steps.
+
+  `saved` rises and begins with 0, the initial parameters. Pure and jittable
+  (task and recipe static); a run depends on its initial parameters, its
+  learning rate and the group's key alone.
+  """
+  axes = run_axes(task.spec)
+  order_key, batch_key = jax.random.split(key)
+  order = minibatch_order(order_key, data.train.labels.shape[0], recipe)
+  per_epoch = recipe.steps_per_epoch(data)
+  optimizer = direction(recipe)
+
+  def total_loss(stacked, batch):
+    return jnp.sum(jax.vmap(task.loss, in_axes=(axes, None))(stacked, batch))
+
+  def step(i, state):
+    stacked, optimizer_state = state
+    batch = task.batch(data, order[i], jax.random.fold_in(batch_key, i))
+    gradients = jax.grad(total_loss)(stacked, batch)
+    updates, optimizer_state = optimizer.update(gradients, optimizer_state, stacked)
+    decay = 0.5 * (1 + jnp.cos(jnp.pi * (i // per_epoch) / recipe.epochs)) if recipe.schedule == "cosine" else 1.0
+    rate = learning_rate * decay
+
+    def descend(parameter, update, axis):
+      shape = [1] * parameter.ndim
+      shape[axis] = -1
+      return parameter - rate.reshape(shape) * update
+
+    return jax.tree.map(descend, stacked, updates, axes), optimizer_state
+
+  def segment(state, bounds):
+    state = lax.fori_loop(bounds[0], bounds[1], step, state)
+    return state, jax.vmap(task.spec.flatten, in_axes=(axes,))(state[0])
+
+  stacked = jax.vmap(task.spec.unflatten, out_axes=axes)(initial)
+  bounds = jnp.stack([jnp.concatenate([jnp.zeros(1, saved.dtype), saved[:-1]]), saved], axis=1)
+  _, theta = lax.scan(segment, (stacked, optimizer.init(stacked)), bounds)
+  metrics = lax.map(lambda group: evaluate_group(task, group, data), theta)
+  return RunGroup(jnp.swapaxes(theta, 0, 1), {name: value.T for name, value in metrics.items()})
