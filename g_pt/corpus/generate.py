@@ -15,8 +15,10 @@ from jaxtyping import Array, Float
 import numpy as np
 from tqdm import tqdm
 
-from g_pt.corpus.store import MANIFEST, Corpus, CorpusError, Manifest
+from g_pt.corpus.store import MANIFEST, Corpus, Manifest
+from g_pt.errors import CorpusError
 from g_pt.tasks.base import Task
+from g_pt.workdir import differences
 
 SAVE_POINTS = ("log", "uniform")
 
@@ -85,14 +87,14 @@ def manifest_of(task: Task, recipe: Any, config: CorpusConfig, seed: int, data: 
   )
 
 
-def differences(wanted: Any, found: Any, prefix: str = "") -> list[str]:
-  """The fields in which two nested dictionaries differ, as `name: wanted, not found`."""
-  if isinstance(wanted, dict) and isinstance(found, dict):
-    lines = []
-    for name in sorted({*wanted, *found}):
-      lines += differences(wanted.get(name), found.get(name), f"{prefix}.{name}" if prefix else name)
-    return lines
-  return [] if wanted == found else [f"{prefix} is {found!r} there, {wanted!r} here"]
+def open_matching(path: str | Path, wanted: Manifest, writable: bool = False) -> Corpus:
+  """The corpus at `path`; CorpusError, naming the fields that differ, where it was made under other settings."""
+  corpus = Corpus.open(path, writable)
+  found = corpus.manifest
+  lines = differences({"task": wanted.task, "corpus": wanted.settings}, {"task": found.task, "corpus": found.settings})
+  if lines:
+    raise CorpusError(f"{path} holds a corpus made under other settings: {'; '.join(lines)}")
+  return corpus
 
 
 def generate(
@@ -105,11 +107,7 @@ def generate(
   """
   wanted = manifest_of(task, recipe, config, seed, data)
   if (Path(path) / MANIFEST).exists():
-    corpus = Corpus.open(path, writable=True)
-    found = corpus.manifest
-    lines = differences({"task": task.name} | wanted.settings, {"task": found.task} | found.settings)
-    if lines:
-      raise CorpusError(f"{path} holds a corpus of other settings: {'; '.join(lines)}")
+    corpus = open_matching(path, wanted, writable=True)
   else:
     corpus = Corpus.create(path, wanted)
   missing = [g for g in range(wanted.num_groups) if g not in set(corpus.manifest.groups_done)]
@@ -118,8 +116,8 @@ def generate(
   data = jax.device_put(data)
   init = jax.jit(functools.partial(initial_parameters, task))
   train = jax.jit(functools.partial(task.train_group, task, recipe))
-  with tqdm(total=config.runs, initial=config.runs - sum(len(corpus.runs_of_group(g)) for g in missing),
-            desc="corpus", unit="run") as progress:
+  done = config.runs - sum(len(corpus.runs_of_group(group)) for group in missing)
+  with tqdm(total=config.runs, initial=done, desc="corpus", unit="run") as progress:
     for group in missing:
       began = time.monotonic()
       runs = corpus.runs_of_group(group)

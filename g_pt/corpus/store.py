@@ -15,19 +15,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorstore as ts
 
+from g_pt.errors import CorpusError
+from g_pt.workdir import write_json
+
 MANIFEST = "manifest.json"
 FORMAT = 1
-
-
-class CorpusError(ValueError):
-  """A corpus that cannot be read or does not fit; the message names the file and the field."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,14 +51,6 @@ class Manifest:
   @property
   def complete(self) -> bool:
     return len(self.groups_done) == self.num_groups
-
-
-def write_json(path: Path, value: Any) -> None:
-  """Writes a file that is either whole or as it was."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_name(f".{path.name}.{os.getpid()}")
-  temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
-  os.replace(temporary, path)
 
 
 def read_manifest(path: Path) -> Manifest:

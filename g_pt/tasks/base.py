@@ -65,6 +65,7 @@ class Task:
   # task, recipe, data, initial theta [run, parameter], learning rates [run], key, saved steps [checkpoint]
   # -> RunGroup; g_pt.tasks.supervised.train_group unless the task learns otherwise
   train_group: Callable[..., RunGroup]
+  optimizers: tuple[str, ...] = ()  # values of `recipe.optimizer` that one update is compared with
   hidden_layers: tuple[HiddenLayer, ...] = ()  # the permutations that leave the network's function unchanged
 
   @functools.cached_property

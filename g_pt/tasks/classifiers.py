@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 from g_pt.parameters import HiddenLayer, Parameters
 from g_pt.tasks.base import Metric, Task
 from g_pt.tasks.datasets import Examples, Images
-from g_pt.tasks.supervised import SupervisedRecipe, train_group
+from g_pt.tasks.supervised import OPTIMIZERS, SupervisedRecipe, train_group
 
 
 def fan_in_uniform(fan_in: int) -> Callable[..., Array]:
@@ -95,4 +95,6 @@ def classifier(
       numbers[f"{split}_error"] = percent_wrong(logits, examples.labels)
     return numbers
 
-  return Task(name, init, forward, loss, evaluate, metrics, load, batch, recipe, train_group, hidden_layers)
+  return Task(
+    name, init, forward, loss, evaluate, metrics, load, batch, recipe, train_group, OPTIMIZERS, hidden_layers
+  )

@@ -1,0 +1,66 @@
+"""Checkpoints of training on disk; the only importer of Orbax.
+
+A checkpoint is whole or absent: Orbax writes beside it and renames. It holds
+`state` (all that training needs), `average` (the averaged weights alone, all
+that sampling needs) and `progress` (a small JSON).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+from jaxtyping import PyTree
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+
+class Checkpoints:
+  """The checkpoints of one training run; a context manager that waits for the last write."""
+
+  def __init__(self, directory: str | Path, keep: int = 2, read_only: bool = False):
+    policy = checkpoint_managers.LatestN(keep)
+    options = ocp.CheckpointManagerOptions(preservation_policy=policy, read_only=read_only, create=not read_only)
+    self._directory = Path(directory).absolute()
+    self._manager = ocp.CheckpointManager(self._directory, options=options)
+
+  def __enter__(self) -> Checkpoints:
+    return self
+
+  def __exit__(self, *unused) -> None:
+    self._manager.close()
+
+  @property
+  def latest(self) -> int | None:
+    """Step of the last whole checkpoint."""
+    return self._manager.latest_step()
+
+  def save(self, step: int, state: PyTree, average: PyTree, progress: dict[str, Any]) -> None:
+    """Copies the arrays, then writes in the background."""
+    self._manager.save(
+      step,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardSave(state), average=ocp.args.StandardSave(average), progress=ocp.args.JsonSave(progress)
+      ),
+    )
+
+  def restore(self, state: PyTree) -> tuple[PyTree, dict[str, Any]]:
+    """State and progress of the last checkpoint, laid out and placed like `state` (arrays or their shapes)."""
+    like = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+    found = self._restore(state=ocp.args.StandardRestore(like), progress=ocp.args.JsonRestore())
+    return found.state, found.progress
+
+  def restore_average(self, average: PyTree) -> PyTree:
+    """The averaged weights of the last checkpoint, laid out like `average`."""
+    like = jax.tree.map(ocp.utils.to_shape_dtype_struct, average)
+    return self._restore(average=ocp.args.StandardRestore(like)).average
+
+  def progress(self) -> dict[str, Any]:
+    """What `save` was told beside the arrays."""
+    return self._restore(progress=ocp.args.JsonRestore()).progress
+
+  def _restore(self, **items) -> Any:
+    if self.latest is None:
+      raise ValueError(f"{self._directory}: no checkpoint here")
+    return self._manager.restore(self.latest, args=ocp.args.Composite(**items))

@@ -1,0 +1,119 @@
+"""(start, target) checkpoint pairs of one run, drawn inside the jitted step from the corpus on the device."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+import numpy as np
+
+from g_pt.corpus.prepare import Runs
+from g_pt.parameters import ParameterSpec
+from g_pt.tasks.base import Metric
+
+WEIGHTINGS = ("metric", "uniform")
+
+
+@dataclasses.dataclass(frozen=True)
+class PairsConfig:
+  """Which pairs are drawn how often."""
+
+  # `metric`: targets cover the metric's range evenly, any earlier checkpoint is the start.
+  # `uniform`: spacing uniform in [1, K-1], then the start uniform (Peebles et al. 2022).
+  weighting: str = "metric"
+  bins: int = 64  # of the metric's coordinate, each drawn equally often
+  initial_fraction: float = 0.0  # of `metric` pairs that start at the run's initial parameters, beyond chance
+  permute: bool = False  # one random permutation of hidden units for both; of use to models without the symmetry
+
+  def __post_init__(self):
+    if self.weighting not in WEIGHTINGS:
+      raise ValueError(f"train.pairs.weighting: unknown {self.weighting!r}; it is one of: {', '.join(WEIGHTINGS)}")
+    if not 0.0 <= self.initial_fraction <= 1.0:
+      raise ValueError(f"train.pairs.initial_fraction: {self.initial_fraction} is not between 0 and 1")
+
+
+class PairSource(NamedTuple):
+  """The training runs on the device, and their targets sorted by metric."""
+
+  theta: Float[Array, "run checkpoint parameter"]
+  metric: Float[Array, "run checkpoint"]
+  by_metric: Int[Array, "target"]  # run * (K - 1) + checkpoint - 1, sorted by the metric
+  bin_start: Int[Array, "bin"]  # in by_metric
+  bin_count: Int[Array, "bin"]
+
+
+class Pairs(NamedTuple):
+  start: Float[Array, "batch parameter"]
+  target: Float[Array, "batch parameter"]
+  start_metric: Float[Array, "batch"]
+  target_metric: Float[Array, "batch"]
+
+
+def pair_source(runs: Runs, metric: Metric, bins: int) -> PairSource:
+  """Sorts every possible target into bins of equal width in the metric's coordinate.
+
+  Bins that hold fewer than a thousandth of their share are left out: a few
+  outliers would be drawn as often as all the others.
+  """
+  coordinate = np.asarray(metric.coordinate(runs.metric[:, 1:])).ravel()
+  order = np.argsort(coordinate, kind="stable").astype(np.int32)
+  edges = np.linspace(coordinate.min(), coordinate.max(), bins + 1)
+  edges[-1] = np.inf
+  starts = np.searchsorted(coordinate[order], edges)
+  counts = np.diff(starts)
+  kept = counts > 1e-3 * len(order) / bins
+  return PairSource(
+    jnp.asarray(runs.theta),
+    jnp.asarray(runs.metric),
+    jnp.asarray(order),
+    jnp.asarray(starts[:-1][kept].astype(np.int32)),
+    jnp.asarray(counts[kept].astype(np.int32)),
+  )
+
+
+def _uniform_below(key: Array, bound: Int[Array, "batch"]) -> Int[Array, "batch"]:
+  """An integer in [0, bound), each with its own bound."""
+  return jnp.minimum(jnp.floor(jax.random.uniform(key, bound.shape) * bound).astype(jnp.int32), bound - 1)
+
+
+def _even_in_metric(source: PairSource, config: PairsConfig, key: Array, batch: int):
+  bin_key, target_key, start_key, initial_key = jax.random.split(key, 4)
+  chosen = jax.random.randint(bin_key, (batch,), 0, source.bin_start.shape[0])
+  place = source.bin_start[chosen] + _uniform_below(target_key, source.bin_count[chosen])
+  run, target = jnp.divmod(source.by_metric[place], source.theta.shape[1] - 1)
+  target = target + 1
+  start = _uniform_below(start_key, target)
+  initial = jax.random.bernoulli(initial_key, config.initial_fraction, (batch,))
+  return run, jnp.where(initial, 0, start), target
+
+
+def _even_in_spacing(source: PairSource, key: Array, batch: int):
+  runs, checkpoints = source.metric.shape
+  run_key, spacing_key, start_key = jax.random.split(key, 3)
+  spacing = jax.random.randint(spacing_key, (batch,), 1, checkpoints)
+  start = _uniform_below(start_key, checkpoints - spacing)
+  return jax.random.randint(run_key, (batch,), 0, runs), start, start + spacing
+
+
+def draw_pairs(source: PairSource, spec: ParameterSpec, config: PairsConfig, key: Array, batch: int) -> Pairs:
+  """A batch of independent pairs; the target is always later in its run than the start."""
+  draw_key, permutation_key = jax.random.split(key)
+  if config.weighting == "metric":
+    run, start, target = _even_in_metric(source, config, draw_key, batch)
+  else:
+    run, start, target = _even_in_spacing(source, draw_key, batch)
+  pairs = Pairs(
+    source.theta[run, start], source.theta[run, target], source.metric[run, start], source.metric[run, target]
+  )
+  if not config.permute:
+    return pairs
+
+  def permute(key, start, target):
+    index = spec.permutation_index(spec.random_permutations(key))
+    return start[index], target[index]
+
+  start, target = jax.vmap(permute)(jax.random.split(permutation_key, batch), pairs.start, pairs.target)
+  return pairs._replace(start=start, target=target)

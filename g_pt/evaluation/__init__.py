@@ -1,0 +1,1 @@
+"""The paper's experiments, one a module: numbers and arrays out, no plotting."""

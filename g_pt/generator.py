@@ -1,0 +1,112 @@
+"""G.pt itself: a model of networks, the diffusion around it, and its change of units.
+
+    theta, metric, prompt --units--> x_T .. denoise .. x_0 --units--> theta*
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from g_pt import models
+from g_pt.corpus.pairs import Pairs
+from g_pt.corpus.prepare import Statistics
+from g_pt.diffusion import objective, samplers, schedule, variable
+from g_pt.parameters import ParameterSpec
+from g_pt.tasks.base import Metric, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class DiffusionConfig:
+  timesteps: int = 1000
+  schedule: str = "linear"  # one of schedule.SCHEDULES
+  variable: str = "parameters"  # what is diffused: one of variable.VARIABLES
+  prediction: str = "x0"  # one of objective.PREDICTIONS
+  min_snr: float = 0.0  # gamma of min-SNR weights; 0: none
+
+  def objective(self) -> objective.ObjectiveConfig:
+    return objective.ObjectiveConfig(self.prediction, self.min_snr)
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleConfig:
+  sampler: str = "ddim"  # one of samplers.SAMPLERS
+  steps: int = 10  # evaluations of the model for one sample
+
+  def __post_init__(self):
+    if self.sampler not in samplers.SAMPLERS:
+      raise ValueError(f"sample.sampler: unknown {self.sampler!r}; it is one of: {', '.join(samplers.SAMPLERS)}")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Generator:
+  """Pure functions of the model's weights; what `build` makes of a configuration and a corpus."""
+
+  spec: ParameterSpec
+  metric: Metric
+  module: nn.Module
+  smooth_scalars: bool
+  variable: variable.Variable
+  schedule: schedule.Schedule
+  objective: objective.ObjectiveConfig
+
+  def init(self, key: Array) -> PyTree:
+    """Random weights of the model."""
+    vector, scalar = jnp.zeros((1, self.spec.size)), jnp.zeros((1,))
+    return self.module.init(key, vector, vector, scalar, scalar, scalar)
+
+  def _model(self, weights: PyTree, theta, start_metric, prompt) -> objective.Denoiser:
+    """The model's output as a function of the noised vector and the timestep alone."""
+    if self.smooth_scalars:
+      start_metric, prompt = self.metric.coordinate(start_metric), self.metric.coordinate(prompt)
+    time_unit = len(self.schedule.timestep) if self.smooth_scalars else 1.0
+    start = self.variable.start(theta)
+    return lambda xt, timestep: self.module.apply(weights, xt, start, timestep / time_unit, start_metric, prompt)
+
+  def loss(self, weights: PyTree, pairs: Pairs, key: Array) -> Float[Array, ""]:
+    """Mean denoising loss of a batch, with a random timestep and noise for each pair."""
+    step_key, noise_key = jax.random.split(key)
+    x0 = self.variable.encode(pairs.target, pairs.start)
+    steps = objective.random_steps(step_key, self.schedule, x0.shape[0])
+    noise = jax.random.normal(noise_key, x0.shape, x0.dtype)
+    model = self._model(weights, pairs.start, pairs.start_metric, pairs.target_metric)
+    return jnp.mean(objective.denoising_loss(model, self.schedule, self.objective, x0, steps, noise))
+
+  def update(
+    self,
+    weights: PyTree,
+    theta: Float[Array, "net parameter"],
+    start_metric: Float[Array, "net"],
+    prompt: Float[Array, "net"],
+    key: Array,
+    config: SampleConfig,
+  ) -> Float[Array, "net parameter"]:
+    """One sample of p(theta* | theta, metric, prompt) for each network."""
+    model = self._model(weights, theta, start_metric, prompt)
+    denoise = model
+    if self.objective.prediction == "noise":
+      # Of the sampler's steps, each has its own alpha_bar; look it up by the timestep.
+      def denoise(xt, timestep):
+        return objective.x0_of_noise(self.schedule, timestep.astype(jnp.int32), xt, model(xt, timestep))
+
+    x0 = samplers.sample(config.sampler, denoise, self.schedule, config.steps, theta.shape, key)
+    return self.variable.decode(x0, theta)
+
+
+def build(task: Task, metric: str, model: object, diffusion: DiffusionConfig, statistics: Statistics) -> Generator:
+  """The generator of a task and metric; `model` is one of the architectures' configurations."""
+  architecture = models.of_config(model)
+  units = variable.make_variable(diffusion.variable, task.spec, statistics.start_std, statistics.update_std)
+  return Generator(
+    spec=task.spec,
+    metric=task.metric(metric),
+    module=architecture.module(task.spec, model, units.residual and diffusion.prediction == "x0"),
+    smooth_scalars=architecture.smooth_scalars,
+    variable=units,
+    schedule=schedule.make_schedule(diffusion.schedule, diffusion.timesteps),
+    objective=diffusion.objective(),
+  )

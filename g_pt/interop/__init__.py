@@ -1,0 +1,1 @@
+"""The public PyTorch release of G.pt, read and written."""

@@ -1,0 +1,178 @@
+"""The transformer of Peebles et al. 2022: one token per chunk of the flat parameter vector.
+
+    [noised | start | timestep | prompt - start | prompt | start metric], cut into tokens
+    -> an encoder a token, blocks, a decoder a chunk of the noised -> parameters
+
+It knows nothing of the symmetry of networks and needs wide layers and many
+steps: below 60M weights it largely fails.
+
+Shape suffixes: B batch, T token, D width, H head, K width of a head, F features of a scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+import functools
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+import numpy as np
+
+from g_pt.models.layers import Dense
+from g_pt.parameters import ParameterSpec
+
+SPLIT_POLICIES = ("chunk", "layer_by_layer", "chunk_within_layer")
+MLP_RATIO = 4
+LAYER_NORM_EPSILON = 1e-5  # PyTorch's; Flax's is 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class ChunkTransformerConfig:
+  """Sizes of the model; the defaults are the published ones for MNIST, 378M weights."""
+
+  width: int = 1536
+  depth: int = 12  # blocks
+  heads: int = 16
+  # Where tokens end: anywhere, scalars included (`chunk`); with each layer; or within layers.
+  split_policy: str = "chunk_within_layer"  # one of SPLIT_POLICIES
+  chunk_size: int = 1000  # most entries of a token; without effect for `layer_by_layer`
+  encoder_depth: int = 1  # linear layers of a token's encoder, GELU between them
+  decoder_depth: int = 1
+  absolute_metrics: bool = True  # whether both metrics are tokens, beside their difference
+  frequencies: int = 128
+  max_log2_frequency: float = 14.0
+  # Frequencies of released weights, bit for bit; (): 2^linspace(0, max_log2_frequency, frequencies).
+  # A timestep of 999 times 2^14 is 2e7 radians, so that one rounding more turns the angle by one radian.
+  frequency_values: tuple[float, ...] = ()
+
+  def __post_init__(self):
+    if self.split_policy not in SPLIT_POLICIES:
+      raise ValueError(f"model.split_policy: unknown {self.split_policy!r}; it is one of: {', '.join(SPLIT_POLICIES)}")
+    for name in ("chunk_size", "encoder_depth", "decoder_depth", "frequencies"):
+      if getattr(self, name) < 1:
+        raise ValueError(f"model.{name}: {getattr(self, name)} is less than 1")
+    if self.width % self.heads:
+      raise ValueError(f"model.width: {self.width} is not a multiple of the {self.heads} heads")
+    if self.frequency_values and len(self.frequency_values) != self.frequencies:
+      raise ValueError(f"model.frequency_values: {len(self.frequency_values)} values, not {self.frequencies}")
+
+  @property
+  def scalars(self) -> int:
+    """Timestep and metric difference, and with `absolute_metrics` prompted and start metric."""
+    return 4 if self.absolute_metrics else 2
+
+  @property
+  def scalar_features(self) -> int:
+    return 2 * self.frequencies + 1
+
+
+def token_sizes(layer_sizes: Sequence[int], config: ChunkTransformerConfig) -> tuple[list[int], list[int]]:
+  """Entries of every input token and of every output token, in order.
+
+  Input tokens cut the noised vector, the start vector and the scalars' features,
+  one behind the other; output tokens, the first of them, cut a vector.
+  """
+
+  def cut(size: int) -> list[int]:
+    return [min(config.chunk_size, size - begin) for begin in range(0, size, config.chunk_size)]
+
+  scalars = [config.scalar_features] * config.scalars
+  match config.split_policy:
+    case "chunk":
+      return cut(2 * sum(layer_sizes) + sum(scalars)), cut(sum(layer_sizes))
+    case "layer_by_layer":
+      outputs = list(layer_sizes)
+    case "chunk_within_layer":
+      outputs = [chunk for size in layer_sizes for chunk in cut(size)]
+  return [*outputs, *outputs, *scalars], outputs
+
+
+def split(vector: Float[Array, "batch entry"], sizes: Sequence[int]) -> list[Float[Array, "batch _"]]:
+  """Cuts vectors into tokens of these sizes; `jnp.concatenate(..., axis=1)` is the inverse."""
+  return jnp.split(vector, np.cumsum(sizes)[:-1], axis=1)
+
+
+def scalar_features(value_B: Float[Array, "batch"], config: ChunkTransformerConfig) -> Float[Array, "batch feature"]:
+  """[sin, cos, raw] of values times the frequencies; Peebles et al. 2022, appendix."""
+  # Made by NumPy: every device, compiled or not, must see the same bits (see `frequency_values`).
+  frequencies = np.exp2(np.linspace(0.0, config.max_log2_frequency, config.frequencies))
+  angle = value_B[:, None] * np.asarray(config.frequency_values or frequencies, np.float32)[None]
+  return jnp.concatenate([jnp.sin(angle), jnp.cos(angle), value_B[:, None]], axis=1)
+
+
+_gelu = functools.partial(nn.gelu, approximate=False)
+_linear = functools.partial(Dense, kernel_init=nn.initializers.normal(0.02))
+
+
+def _layer_norm(name: str) -> nn.LayerNorm:
+  # The fast variance E[x^2] - E[x]^2 loses digits where a raw timestep shifts the whole token.
+  return nn.LayerNorm(LAYER_NORM_EPSILON, use_fast_variance=False, name=name)
+
+
+class Block(nn.Module):
+  """A pre-LN transformer block; every token attends to all, in both directions."""
+
+  heads: int
+
+  @nn.compact
+  def __call__(self, x_BxTxD: Float[Array, "batch token width"]) -> Float[Array, "batch token width"]:
+    batch, tokens, width = x_BxTxD.shape
+    y_BxTxD = _layer_norm("attention_norm")(x_BxTxD)
+    q_BxTxHxK, k_BxTxHxK, v_BxTxHxK = (
+      _linear(width, name=name)(y_BxTxD).reshape(batch, tokens, self.heads, width // self.heads)
+      for name in ("query", "key", "value")
+    )
+    mixed_BxTxHxK = jax.nn.dot_product_attention(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK)
+    x_BxTxD = x_BxTxD + _linear(width, name="attention_out")(mixed_BxTxHxK.reshape(batch, tokens, width))
+    hidden = _gelu(_linear(MLP_RATIO * width, name="mlp_in")(_layer_norm("mlp_norm")(x_BxTxD)))
+    return x_BxTxD + _linear(width, name="mlp_out")(hidden)
+
+
+class ChunkTransformer(nn.Module):
+  """(noised, start, timestep, start metric, prompted metric) -> x0, for a batch of examples.
+
+  Vectors are in the diffusion's units; the timestep and the metrics are taken
+  as they come, raw in the paper. With `residual` the output adds to `start`,
+  which suits x0 where x0 is a network, not an update or the noise.
+  """
+
+  spec: ParameterSpec
+  config: ChunkTransformerConfig
+  residual: bool = True
+
+  @nn.compact
+  def __call__(
+    self,
+    noised: Float[Array, "batch parameter"],
+    start: Float[Array, "batch parameter"],
+    timestep: Float[Array, "batch"],
+    start_metric: Float[Array, "batch"],
+    prompted_metric: Float[Array, "batch"],
+  ) -> Float[Array, "batch parameter"]:
+    c = self.config
+    scalars = [timestep, prompted_metric - start_metric, prompted_metric, start_metric][: c.scalars]
+    inputs = jnp.concatenate([noised, start, *(scalar_features(value, c) for value in scalars)], axis=1)
+    input_sizes, output_sizes = token_sizes(self.spec.sizes, c)
+
+    tokens = [self._encode(token, i) for i, token in enumerate(split(inputs, input_sizes))]
+    x_BxTxD = _layer_norm("norm_in")(jnp.stack(tokens, axis=1))
+    x_BxTxD = x_BxTxD + self.param("positions", nn.initializers.zeros, (len(tokens), c.width))[None]
+    for i in range(c.depth):
+      x_BxTxD = Block(c.heads, name=f"block_{i}")(x_BxTxD)
+    x_BxTxD = _layer_norm("norm_out")(x_BxTxD[:, : len(output_sizes)])
+    out = jnp.concatenate([self._decode(x_BxTxD[:, i], i, size) for i, size in enumerate(output_sizes)], axis=1)
+    return start + out if self.residual else out
+
+  def _encode(self, token, i: int) -> Float[Array, "batch width"]:
+    for layer in range(self.config.encoder_depth):
+      token = _linear(self.config.width, use_bias=False, name=f"encode_{i}_{layer}")(_gelu(token) if layer else token)
+    return token
+
+  def _decode(self, token: Float[Array, "batch width"], i: int, size: int) -> Float[Array, "batch size"]:
+    last = self.config.decoder_depth - 1
+    for layer in range(last):
+      token = _gelu(_linear(self.config.width, use_bias=False, name=f"decode_{i}_{layer}")(token))
+    return Dense(size, use_bias=False, kernel_init=nn.initializers.zeros, name=f"decode_{i}_{last}")(token)

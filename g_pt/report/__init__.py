@@ -1,0 +1,1 @@
+"""Evaluation files to one self-contained HTML page."""

@@ -1,0 +1,40 @@
+"""Runs an experiment: python main.py --config=experiments/NAME.py --workdir=DIR [--stage=...] [--config.a.b=value].
+
+This file turns flags into a configuration and errors into one line; all else is in g_pt.
+"""
+
+from pathlib import Path
+import sys
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from g_pt import config, errors, stages, train
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment file, FILE.py or FILE.py:VARIANT.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything that the experiment writes.")
+_STAGE = flags.DEFINE_string("stage", "all", "corpus, train, evaluate, report or all.")
+flags.mark_flags_as_required(["config", "workdir"])
+
+
+def main(_) -> None:
+  experiment = config.parse(_CONFIG.value.to_dict())
+  stages.run(experiment, Path(_WORKDIR.value), _STAGE.value)
+
+
+def _parse_flags(arguments: list[str]) -> list[str]:
+  try:
+    return flags.FLAGS(arguments)
+  except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError, ImportError) as error:
+    raise errors.ConfigError(" ".join(str(error).split())) from None
+
+
+if __name__ == "__main__":
+  try:
+    app.run(main, flags_parser=_parse_flags)
+  except errors.UserError as error:
+    print(f"main.py: {error}", file=sys.stderr)
+    sys.exit(2)
+  except train.DivergenceError as error:
+    print(f"main.py: {error}", file=sys.stderr)
+    sys.exit(1)
