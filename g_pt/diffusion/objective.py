@@ -29,8 +29,8 @@ class ObjectiveConfig:
 
 def x0_of_noise(schedule: Schedule, step, xt: Float[Array, "batch x"], noise: Float[Array, "batch x"]):
   """x_0 that `noise` would have turned into `xt`; the inverse of `q_sample`."""
-  alpha_bar = jnp.asarray(schedule.alpha_bar, xt.dtype)[step][..., None]
-  return (xt - jnp.sqrt(1.0 - alpha_bar) * noise) / jnp.sqrt(alpha_bar)
+  signal, spread = schedule.signal_and_spread
+  return (xt - jnp.asarray(spread, xt.dtype)[step][..., None] * noise) / jnp.asarray(signal, xt.dtype)[step][..., None]
 
 
 def denoising_loss(

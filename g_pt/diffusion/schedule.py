@@ -31,6 +31,11 @@ class Schedule(NamedTuple):
     return 1.0 - self.alpha_bar / self.alpha_bar_previous
 
   @property
+  def signal_and_spread(self) -> tuple[Float[np.ndarray, "step"], Float[np.ndarray, "step"]]:
+    """Of x_0 and of the noise in x_t. In float32, 1 - alpha_bar near the data has three digits left."""
+    return np.sqrt(self.alpha_bar), np.sqrt(1.0 - self.alpha_bar)
+
+  @property
   def posterior_variance(self) -> Float[np.ndarray, "step"]:
     """Variance of q(x_{t-1} | x_t, x_0); Ho et al. 2020, equation 7."""
     return self.beta * (1.0 - self.alpha_bar_previous) / (1.0 - self.alpha_bar)
@@ -71,5 +76,5 @@ def q_sample(
   schedule: Schedule, x0: Float[Array, "*batch x"], step: Int[Array, "*batch"], noise: Float[Array, "*batch x"]
 ) -> Float[Array, "*batch x"]:
   """x_t of x_0; Ho et al. 2020, equation 4."""
-  alpha_bar = jnp.asarray(schedule.alpha_bar, x0.dtype)[step][..., None]
-  return jnp.sqrt(alpha_bar) * x0 + jnp.sqrt(1.0 - alpha_bar) * noise
+  signal, spread = schedule.signal_and_spread
+  return jnp.asarray(signal, x0.dtype)[step][..., None] * x0 + jnp.asarray(spread, x0.dtype)[step][..., None] * noise

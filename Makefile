@@ -1,0 +1,20 @@
+# Two commands: `make demo` trains and reports, `make test` checks. Both set up .venv first.
+PYTHON ?= python3
+BIN = .venv/bin
+READY = .venv/ready
+
+.PHONY: demo test lint
+
+demo: $(READY)
+	$(BIN)/python main.py --config=experiments/digits_loss.py --workdir=runs/digits_loss
+
+test: $(READY)
+	JAX_PLATFORMS=cpu $(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+$(READY): requirements.txt setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -e .[dev]
+	touch $(READY)
