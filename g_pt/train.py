@@ -24,17 +24,21 @@ from g_pt.corpus.pairs import PairsConfig, PairSource, draw_pairs
 from g_pt.generator import Generator
 
 
+OPTIMIZERS = ("adamw", "muon")
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
   steps: int
   batch_size: int = 256  # pairs
   microbatches: int = 4  # parts of a batch, one after another, so that activations stay in the cache
+  optimizer: str = "adamw"  # one of OPTIMIZERS
   learning_rate: float = 1e-3
   warmup_steps: int = 100
   final_learning_rate: float = 0.01  # as a fraction of the learning rate, at the end of its cosine
   b1: float = 0.9
   b2: float = 0.99
-  weight_decay: float = 0.01  # on kernels alone
+  weight_decay: float = 0.01  # on kernels alone, in proportion to the learning rate
   clip_norm: float = 1.0  # of the gradient over all weights
   average_decay: float = 0.999  # of the exponential moving average that is sampled from
   pairs: PairsConfig = PairsConfig()
@@ -46,6 +50,8 @@ class TrainConfig:
     for name in ("steps", "batch_size", "microbatches", "log_every", "checkpoint_every"):
       if getattr(self, name) < 1:
         raise ValueError(f"train.{name}: {getattr(self, name)} is less than 1")
+    if self.optimizer not in OPTIMIZERS:
+      raise ValueError(f"train.optimizer: unknown {self.optimizer!r}; it is one of: {', '.join(OPTIMIZERS)}")
     if self.batch_size % self.microbatches:
       raise ValueError(f"train.batch_size: {self.batch_size} is not a multiple of train.microbatches={self.microbatches}")
 
@@ -62,16 +68,23 @@ class DivergenceError(RuntimeError):
 
 
 def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
-  """AdamW with warm-up, cosine and clipping; weight decay on kernels, not on biases."""
+  """AdamW or Muon with warm-up, cosine and clipping; weight decay on kernels, not on biases.
+
+  Muon (Jordan et al. 2024) orthogonalises the momentum of kernels, scaled so
+  that its updates are as large as AdamW's (Liu et al. 2025), which biases keep.
+  """
   rate = optax.warmup_cosine_decay_schedule(
     0.0, config.learning_rate, config.warmup_steps, max(config.steps, config.warmup_steps + 1),
     config.learning_rate * config.final_learning_rate,
   )
-  decay_mask = functools.partial(jax.tree.map, lambda weight: weight.ndim > 1)
-  return optax.chain(
-    optax.clip_by_global_norm(config.clip_norm),
-    optax.adamw(rate, config.b1, config.b2, weight_decay=config.weight_decay, mask=decay_mask),
-  )
+  if config.optimizer == "adamw":
+    decay_mask = functools.partial(jax.tree.map, lambda weight: weight.ndim > 1)
+    optimizer = optax.adamw(rate, config.b1, config.b2, weight_decay=config.weight_decay, mask=decay_mask)
+  else:
+    optimizer = optax.contrib.muon(
+      rate, adam_b1=config.b1, adam_b2=config.b2, weight_decay=config.weight_decay, consistent_rms=0.2
+    )
+  return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
 
 
 def init_state(generator: Generator, optimizer: optax.GradientTransformation, key: Array) -> TrainState:
