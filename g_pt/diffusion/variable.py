@@ -23,15 +23,16 @@ class Variable(NamedTuple):
 
   def start(self, theta: Float[Array, "batch parameter"]) -> Float[Array, "batch parameter"]:
     """The start network as the model sees it."""
-    return theta / self.start_scale
+    return theta / self.start_scale[None]
 
   def encode(self, target, theta):
     """Target and start networks -> x_0."""
-    return target / self.target_scale if self.residual else (target - theta) / self.target_scale
+    return (target if self.residual else target - theta) / self.target_scale[None]
 
   def decode(self, x0, theta):
     """x_0 and the start network -> target network."""
-    return x0 * self.target_scale if self.residual else theta + x0 * self.target_scale
+    change = x0 * self.target_scale[None]
+    return change if self.residual else theta + change
 
 
 def make_variable(name: str, spec: ParameterSpec, start_std: dict[str, float], update_std: dict[str, float]) -> Variable:

@@ -7,6 +7,7 @@ before `fc1.bias`, kernels [out, in]); its weights are for vectors in that order
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+import dataclasses
 import math
 import re
 from typing import Any
@@ -28,6 +29,12 @@ _BLOCK_LINEAR = {
 }
 
 
+def _required(state: Mapping[str, Any], name: str) -> Any:
+  if name not in state:
+    raise ValueError(f"weights of a G.pt transformer: there is no {name}")
+  return state[name]
+
+
 def _count(state: Mapping[str, Any], prefix: str) -> int:
   """How many of `prefix`.0, `prefix`.1, ... there are."""
   found = (re.match(rf"{re.escape(prefix)}\.(\d+)\.", name) for name in state)
@@ -36,17 +43,13 @@ def _count(state: Mapping[str, Any], prefix: str) -> int:
 
 def _projection_sizes(state: Mapping[str, Any], prefix: str, axis: int) -> tuple[list[int], int]:
   """Entries of every token and the number of linear layers of its encoder (axis 1) or decoder (axis 0)."""
-  tokens = _count(state, prefix)
-  if not tokens:
-    raise ValueError(f"weights of a G.pt transformer: there is no {prefix}.0.0.weight")
-  depth = _count(state, f"{prefix}.0")
+  depth = max(1, _count(state, f"{prefix}.0"))
   layer = 0 if axis == 1 else 2 * (depth - 1)
-  return [state[f"{prefix}.{i}.{layer}.weight"].shape[axis] for i in range(tokens)], depth
+  tokens = range(max(1, _count(state, prefix)))
+  return [_required(state, f"{prefix}.{i}.{layer}.weight").shape[axis] for i in tokens], depth
 
 
-def config_of_state(
-  state: Mapping[str, np.ndarray], layer_sizes: Sequence[int], heads: int
-) -> ChunkTransformerConfig:
+def config_of_state(state: Mapping[str, np.ndarray], layer_sizes: Sequence[int], heads: int) -> ChunkTransformerConfig:
   """The configuration that weights were made with, read off their shapes.
 
   `layer_sizes` are those of the network's parameters in the release's order;
@@ -55,13 +58,12 @@ def config_of_state(
   """
   inputs, encoder_depth = _projection_sizes(state, _ENCODERS, axis=1)
   outputs, decoder_depth = _projection_sizes(state, _DECODERS, axis=0)
-  frequencies = np.asarray(state[_FREQUENCIES], np.float32)
+  frequencies = np.asarray(_required(state, _FREQUENCIES), np.float32)
   scalars = sum(inputs) - 2 * sum(outputs)
-  shared = dict(
-    width=state["decoder.pos_emb"].shape[2],
+  read = ChunkTransformerConfig(
+    width=_required(state, "decoder.pos_emb").shape[2],
     depth=_count(state, "decoder.blocks"),
     heads=heads,
-    chunk_size=max(outputs),
     encoder_depth=encoder_depth,
     decoder_depth=decoder_depth,
     absolute_metrics=scalars == 4 * (2 * len(frequencies) + 1),
@@ -71,7 +73,9 @@ def config_of_state(
   )
   # Where policies cut alike, the first is as good as the others.
   for policy in ("layer_by_layer", "chunk_within_layer", "chunk"):
-    config = ChunkTransformerConfig(split_policy=policy, **shared)
+    # A vector shorter than a chunk does not tell how long a chunk is; together with the scalars it may.
+    chunk_size = max(inputs if policy == "chunk" else outputs)
+    config = dataclasses.replace(read, split_policy=policy, chunk_size=chunk_size)
     if token_sizes(layer_sizes, config) == (inputs, outputs):
       return config
   raise ValueError(
@@ -87,9 +91,9 @@ def flax_parameters(state: Mapping[str, np.ndarray], config: ChunkTransformerCon
   left = {name: np.asarray(value, np.float32) for name, value in state.items() if name != _FREQUENCIES}
 
   def take(name: str) -> np.ndarray:
-    if name not in left:
-      raise ValueError(f"weights of a G.pt transformer: there is no {name}")
-    return left.pop(name)
+    value = _required(left, name)
+    del left[name]
+    return value
 
   def norm(name: str) -> dict[str, np.ndarray]:
     return {"scale": take(f"{name}.weight"), "bias": take(f"{name}.bias")}

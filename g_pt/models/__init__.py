@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from g_pt.models.chunk_transformer import ChunkTransformer, ChunkTransformerConfig
 from g_pt.models.neuron_transformer import NeuronTransformer, NeuronTransformerConfig
 
 
@@ -17,6 +18,7 @@ class Architecture(NamedTuple):
 
 
 ARCHITECTURES: dict[str, Architecture] = {
+  "chunk_transformer": Architecture(ChunkTransformer, ChunkTransformerConfig, smooth_scalars=False),
   "neuron_transformer": Architecture(NeuronTransformer, NeuronTransformerConfig, smooth_scalars=True),
 }
 

@@ -24,7 +24,7 @@ class Dense(nn.Module):
     kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
     y = x.reshape(-1, x.shape[-1]) @ kernel
     if self.use_bias:
-      y = y + self.param("bias", nn.initializers.zeros, (self.features,))
+      y = y + self.param("bias", nn.initializers.zeros, (self.features,))[None]
     return y.reshape(*x.shape[:-1], self.features)
 
 
@@ -36,5 +36,5 @@ def frequency_features(
   Peebles et al. 2022, appendix; there with 128 frequencies up to 2^14.
   """
   frequencies = 2.0 ** jnp.linspace(0.0, max_log2_frequency, num_frequencies)
-  angle = value[..., None] * frequencies
+  angle = jnp.multiply.outer(value, frequencies)
   return jnp.concatenate([jnp.sin(angle), jnp.cos(angle), value[..., None]], axis=-1)

@@ -38,6 +38,13 @@ class NeuronTransformerConfig:
   max_log2_frequency: float = 6.0
   edge_rank: int = 32  # of messages along, and of the decoder of, weights between hidden layers
 
+  def __post_init__(self):
+    for name in ("width", "depth", "heads", "mlp_ratio", "frequencies", "edge_rank"):
+      if getattr(self, name) < 1:
+        raise ValueError(f"model.{name}: {getattr(self, name)} is less than 1")
+    if self.width % self.heads:
+      raise ValueError(f"model.width: {self.width} is not a multiple of the {self.heads} heads")
+
 
 class Layout:
   """Which parameter belongs to which token or edge; read off the spec's hidden layers.

@@ -1,0 +1,99 @@
+"""Samplers: parity with the public release, and what they do to known distributions."""
+
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from g_pt.diffusion.samplers import SAMPLERS, ancestral, ddim, sample
+from g_pt.diffusion.schedule import make_schedule, respace
+
+GOLDEN = dict(np.load(pathlib.Path(__file__).parents[1] / "golden" / "diffusion.npz"))
+LINEAR = make_schedule("linear")
+
+
+def toy(x, timestep):
+  return jnp.tanh(x @ GOLDEN["toy/W"]) * 0.5 + 0.3 * jnp.cos(timestep / 1000.0)[:, None]
+
+
+@pytest.mark.parametrize("steps", [1000, 50])
+def test_ancestral_sampling_agrees_with_the_release(steps):
+  noise = jnp.asarray(GOLDEN[f"ddpm{steps}/noise"])
+  x0 = jax.jit(lambda: ancestral(toy, respace(LINEAR, steps), noise[0], lambda i: noise[1 + i]))()
+  np.testing.assert_allclose(x0, GOLDEN[f"ddpm{steps}/x"], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [1000, 50])
+def test_ddim_agrees_with_the_release(steps):
+  noise = jnp.asarray(GOLDEN[f"ddpm{steps}/noise"][0])
+  x0 = jax.jit(lambda: ddim(toy, respace(LINEAR, steps), noise))()
+  np.testing.assert_allclose(x0, GOLDEN[f"ddim{steps}/x"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 50])
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_samplers_return_what_a_perfect_denoiser_knows(schedule, steps):
+  x0, noise = jax.random.normal(jax.random.key(0), (2, 3, 5))
+  respaced = respace(make_schedule(schedule, 60), steps)
+  np.testing.assert_allclose(ddim(lambda x, t: x0, respaced, noise), x0, atol=1e-6)
+  np.testing.assert_allclose(ancestral(lambda x, t: x0, respaced, noise, lambda i: noise * i), x0, atol=1e-6)
+
+
+def test_one_step_of_either_is_the_denoiser_s_answer_at_the_noisiest_timestep():
+  noise = jnp.asarray(GOLDEN["ddpm50/noise"][0])
+  expected = toy(noise, jnp.full(noise.shape[0], 999.0))
+  respaced = respace(LINEAR, 1)
+  np.testing.assert_allclose(ddim(toy, respaced, noise), expected, atol=1e-6)
+  np.testing.assert_allclose(ancestral(toy, respaced, noise, lambda i: 1e3 * noise), expected, atol=1e-6)
+
+
+def gaussian(mean, deviation):
+  """The exact denoiser of data from one normal distribution."""
+
+  def denoise(x, timestep):
+    alpha_bar = jnp.asarray(LINEAR.alpha_bar, x.dtype)[timestep.astype(int)][:, None]
+    gain = jnp.sqrt(alpha_bar) * deviation**2 / (alpha_bar * deviation**2 + 1.0 - alpha_bar)
+    return mean + gain * (x - jnp.sqrt(alpha_bar) * mean)
+
+  return denoise
+
+
+def test_ddim_carries_noise_to_the_same_quantile_of_the_data():
+  noise = jnp.linspace(-2.0, 2.0, 11)[:, None]
+  x0 = ddim(gaussian(0.7, 0.2), LINEAR, noise)
+  np.testing.assert_allclose(x0, 0.7 + 0.2 * noise, atol=0.01)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_samples_have_the_spread_of_the_data(sampler):
+  x0 = sample(sampler, gaussian(-0.4, 0.5), LINEAR, 1000, (4000, 1), jax.random.key(1))
+  assert float(jnp.mean(x0)) == pytest.approx(-0.4, abs=0.04)
+  assert float(jnp.std(x0)) == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_samples_repeat_with_their_key_alone(sampler):
+  def draw(seed):
+    return sample(sampler, gaussian(0.0, 1.0), LINEAR, 5, (3, 2), jax.random.key(seed))
+
+  np.testing.assert_array_equal(draw(1), draw(1))
+  assert np.all(draw(1) != draw(2))
+
+
+def test_the_denoiser_is_told_the_original_timesteps_from_the_noisiest_on():
+  told = []
+
+  def denoise(x, timestep):
+    jax.debug.callback(lambda t: told.append(float(t[0])), timestep, ordered=True)
+    return x
+
+  jax.block_until_ready(ddim(denoise, respace(LINEAR, 4), jnp.ones((2, 3))))
+  jax.effects_barrier()
+  assert told == [999.0, 666.0, 333.0, 0.0]
+
+
+def test_unknown_samplers_are_named():
+  with pytest.raises(ValueError, match="sample.sampler: unknown 'heun'; it is one of: ddim, ddpm"):
+    sample("heun", toy, LINEAR, 5, (2, 16), jax.random.key(0))
