@@ -104,6 +104,9 @@ def parse(values: dict[str, Any]) -> Experiment:
     mesh=_Fields("mesh", top.take("mesh", dict)).whole(MeshConfig),
   )
   top.end()
+  if experiment.sample.steps > experiment.diffusion.timesteps:
+    more = f"{experiment.sample.steps} is more than diffusion.timesteps={experiment.diffusion.timesteps}"
+    raise ConfigError(f"sample.steps: {more}")
   return experiment
 
 

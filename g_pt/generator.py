@@ -10,13 +10,14 @@ import dataclasses
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
+import numpy as np
 
 from g_pt import models
 from g_pt.corpus.pairs import Pairs
 from g_pt.corpus.prepare import Statistics
 from g_pt.diffusion import objective, samplers, schedule, variable
-from g_pt.parameters import ParameterSpec
+from g_pt.parameters import Order, ParameterSpec
 from g_pt.tasks.base import Metric, Task
 
 
@@ -27,6 +28,14 @@ class DiffusionConfig:
   variable: str = "parameters"  # what is diffused: one of variable.VARIABLES
   prediction: str = "x0"  # one of objective.PREDICTIONS
   min_snr: float = 0.0  # gamma of min-SNR weights; 0: none
+
+  def __post_init__(self):
+    for name, known in (("schedule", schedule.SCHEDULES), ("variable", variable.VARIABLES)):
+      if getattr(self, name) not in known:
+        raise ValueError(f"diffusion.{name}: unknown {getattr(self, name)!r}; it is one of: {', '.join(known)}")
+    if self.timesteps < 1:
+      raise ValueError(f"diffusion.timesteps: {self.timesteps} is less than 1")
+    self.objective()
 
   def objective(self) -> objective.ObjectiveConfig:
     return objective.ObjectiveConfig(self.prediction, self.min_snr)
@@ -40,6 +49,8 @@ class SampleConfig:
   def __post_init__(self):
     if self.sampler not in samplers.SAMPLERS:
       raise ValueError(f"sample.sampler: unknown {self.sampler!r}; it is one of: {', '.join(samplers.SAMPLERS)}")
+    if self.steps < 1:
+      raise ValueError(f"sample.steps: {self.steps} is less than 1")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,6 +64,8 @@ class Generator:
   variable: variable.Variable
   schedule: schedule.Schedule
   objective: objective.ObjectiveConfig
+  # Where the model's vectors are not in the spec's order, they are `theta[order]`.
+  order: Int[np.ndarray, "parameter"] | None = None
 
   def init(self, key: Array) -> PyTree:
     """Random weights of the model."""
@@ -65,7 +78,14 @@ class Generator:
       start_metric, prompt = self.metric.coordinate(start_metric), self.metric.coordinate(prompt)
     time_unit = len(self.schedule.timestep) if self.smooth_scalars else 1.0
     start = self.variable.start(theta)
-    return lambda xt, timestep: self.module.apply(weights, xt, start, timestep / time_unit, start_metric, prompt)
+    order = slice(None) if self.order is None else self.order
+    back = slice(None) if self.order is None else np.argsort(self.order)
+
+    def model(xt, timestep):
+      inputs = xt[:, order], start[:, order], timestep / time_unit, start_metric, prompt
+      return self.module.apply(weights, *inputs)[:, back]
+
+    return model
 
   def loss(self, weights: PyTree, pairs: Pairs, key: Array) -> Float[Array, ""]:
     """Mean denoising loss of a batch, with a random timestep and noise for each pair."""
@@ -97,16 +117,29 @@ class Generator:
     return self.variable.decode(x0, theta)
 
 
-def build(task: Task, metric: str, model: object, diffusion: DiffusionConfig, statistics: Statistics) -> Generator:
-  """The generator of a task and metric; `model` is one of the architectures' configurations."""
+def build(
+  task: Task,
+  metric: str,
+  model: object,
+  diffusion: DiffusionConfig,
+  statistics: Statistics,
+  order: Order | None = None,
+) -> Generator:
+  """The generator of a task and metric; `model` is one of the architectures' configurations.
+
+  `order` is that of the vectors which the model's weights are for; None: the spec's.
+  """
   architecture = models.of_config(model)
   units = variable.make_variable(diffusion.variable, task.spec, statistics.start_std, statistics.update_std)
   return Generator(
     spec=task.spec,
     metric=task.metric(metric),
-    module=architecture.module(task.spec, model, units.residual and diffusion.prediction == "x0"),
+    module=architecture.module(
+      task.spec if order is None else task.spec.ordered(order), model, units.residual and diffusion.prediction == "x0"
+    ),
     smooth_scalars=architecture.smooth_scalars,
     variable=units,
     schedule=schedule.make_schedule(diffusion.schedule, diffusion.timesteps),
     objective=diffusion.objective(),
+    order=None if order is None else task.spec.order_index(order),
   )

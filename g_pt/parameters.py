@@ -14,10 +14,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, Int, Num, PyTree
 import numpy as np
 
 Parameters = PyTree[Float[Array, "..."]]
+# Another order of a network's numbers: its arrays one by one, each by its name and the order of its axes.
+Order = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +43,7 @@ class ParameterSpec:
   hidden_layers: tuple[HiddenLayer, ...] = ()
 
   @classmethod
-  def of(cls, tree: Parameters, hidden_layers: Sequence[HiddenLayer] = ()) -> ParameterSpec:
+  def of(cls, tree: PyTree, hidden_layers: Sequence[HiddenLayer] = ()) -> ParameterSpec:
     """The spec of one network's pytree (arrays or `jax.ShapeDtypeStruct`).
 
     Raises ValueError where a hidden layer names an unknown parameter or an
@@ -85,7 +87,7 @@ class ParameterSpec:
       raise ValueError(f"a network of {dict(zip(self.names, self.shapes))} is needed, this one has {shapes} in {treedef}")
     return jnp.concatenate([jnp.ravel(leaf) for leaf in leaves])
 
-  def layers(self, theta: Float[Array, "parameter"]) -> dict[str, Float[Array, "..."]]:
+  def layers(self, theta: Num[Array, "parameter"]) -> dict[str, Num[Array, "..."]]:
     """Flat vector -> parameter name -> array."""
     if theta.shape != (self.size,):
       raise ValueError(f"a vector of {self.size} parameters is needed, this one has shape {theta.shape}")
@@ -99,7 +101,24 @@ class ParameterSpec:
     """One number a named parameter -> a flat vector that repeats it over the entries."""
     return np.concatenate([np.full(size, per_layer[n], np.float32) for n, size in zip(self.names, self.sizes)])
 
-  def permutation_index(self, permutations: Sequence[Int[Array, "unit"]]) -> Int[Array, "parameter"]:
+  def order_index(self, order: Order) -> Int[np.ndarray, "parameter"]:
+    """The index vector that brings a flat vector into another order, `theta[index]`; its argsort leads back.
+
+    Raises ValueError where `order` does not name every parameter once, with its axes.
+    """
+    axes = {name: sorted(axes) for name, axes in order}
+    if len(axes) != len(order) or axes != {n: list(range(len(shape))) for n, shape in zip(self.names, self.shapes)}:
+      raise ValueError(f"an order of the parameters {dict(zip(self.names, self.shapes))} is needed, not {order}")
+    index = np.split(np.arange(self.size), np.cumsum(self.sizes)[:-1])
+    arrays = {n: part.reshape(shape) for n, shape, part in zip(self.names, self.shapes, index)}
+    return np.concatenate([arrays[name].transpose(axes).ravel() for name, axes in order])
+
+  def ordered(self, order: Order) -> ParameterSpec:
+    """The spec of a list of the arrays in another order, transposed as it says; without the symmetry."""
+    shapes = tuple(tuple(self.shape(name)[axis] for axis in axes) for name, axes in order)
+    return ParameterSpec(tuple(name for name, _ in order), shapes, jax.tree.structure([0] * len(order)))
+
+  def permutation_index(self, permutations: Sequence[Int[Array, "_"]]) -> Int[Array, "parameter"]:
     """The index vector that reorders a flat vector by one permutation a hidden layer.
 
     `theta[spec.permutation_index(permutations)]` computes the same function as
@@ -113,7 +132,7 @@ class ParameterSpec:
         index[name] = jnp.take(index[name], permutation, axis=axis)
     return jnp.concatenate([jnp.ravel(part) for part in index.values()])
 
-  def random_permutations(self, key: Array) -> list[Int[Array, "unit"]]:
+  def random_permutations(self, key: Array) -> list[Int[Array, "_"]]:
     """One uniformly drawn permutation a hidden layer."""
     keys = jax.random.split(key, max(1, len(self.hidden_layers)))
     return [jax.random.permutation(k, layer.units) for k, layer in zip(keys, self.hidden_layers)]

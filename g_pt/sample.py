@@ -156,7 +156,10 @@ def load(directory: str | Path, weights: bool = True) -> GPT:
   experiment = config_lib.parse(trained["config"])
   statistics = Statistics(**trained["statistics"])
   task = tasks.get(experiment.task)
-  generator = build(task, experiment.metric, experiment.model, experiment.diffusion, statistics)
+  order = trained.get("order")  # only of weights that were made elsewhere
+  if order is not None:
+    order = tuple((name, tuple(axes)) for name, axes in order)
+  generator = build(task, experiment.metric, experiment.model, experiment.diffusion, statistics, order)
   data = jax.device_put(task.load(experiment.data_dir))
   gpt = GPT(task, experiment.metric, generator, None, statistics, experiment.sample, data)
   return gpt.with_weights(_restored(generator, directory)) if weights else gpt

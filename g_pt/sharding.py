@@ -9,6 +9,8 @@ import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
+from g_pt.errors import ConfigError
+
 BATCH_AXIS = "batch"
 
 
@@ -16,13 +18,17 @@ BATCH_AXIS = "batch"
 class MeshConfig:
   batch: int = -1  # devices that share the batch; -1: all there are
 
+  def __post_init__(self):
+    if self.batch != -1 and self.batch < 1:
+      raise ValueError(f"mesh.batch: {self.batch} is neither -1 nor at least 1")
+
 
 def make_mesh(config: MeshConfig) -> Mesh:
-  """A mesh of the first `batch` devices of all processes."""
+  """A mesh of the first `batch` devices of all processes; ConfigError where there are fewer."""
   available = jax.device_count()
   wanted = available if config.batch == -1 else config.batch
-  if not 1 <= wanted <= available:
-    raise ValueError(f"mesh.batch: {config.batch} devices are wanted and there are {available}")
+  if wanted > available:
+    raise ConfigError(f"mesh.batch: {config.batch} devices are wanted and there are {available}")
   return jax.make_mesh((wanted,), (BATCH_AXIS,), axis_types=(AxisType.Auto,), devices=jax.devices()[:wanted])
 
 
@@ -37,10 +43,10 @@ def batch_sharded(mesh: Mesh) -> NamedSharding:
 
 
 def check_batch(name: str, batch: int, mesh: Mesh) -> None:
-  """Raises ValueError where a batch cannot be cut into equal parts."""
+  """Raises ConfigError where a batch cannot be cut into equal parts."""
   devices = math.prod(mesh.devices.shape)
   if batch % devices:
-    raise ValueError(f"{name}: {batch} is not a multiple of the {devices} devices of the mesh")
+    raise ConfigError(f"{name}: {batch} is not a multiple of the {devices} devices of the mesh")
 
 
 def shard_batch(tree: PyTree, mesh: Mesh, axis: int = 0) -> PyTree:

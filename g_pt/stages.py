@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from g_pt import sample, sharding, tasks, workdir
@@ -47,7 +48,7 @@ def train(experiment: Experiment, directory: Path) -> None:
   workdir.write_json(directory / workdir.TRAINED, content)
   source = pair_source(prepared.train, task.metric(experiment.metric), experiment.train.pairs.bins)
   gpt = sample.load(directory, weights=False)
-  unseen = prepared.test.theta[:_PROBED, 0], prepared.test.metric[:_PROBED, 0]
+  unseen = jnp.asarray(prepared.test.theta[:_PROBED, 0]), jnp.asarray(prepared.test.metric[:_PROBED, 0])
 
   def probe(weights) -> dict[str, float]:
     measured = measure_alignment(gpt.with_weights(weights), *unseen, experiment.evaluate.prompts, jax.random.key(0))

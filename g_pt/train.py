@@ -78,13 +78,18 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
     config.learning_rate * config.final_learning_rate,
   )
   if config.optimizer == "adamw":
-    decay_mask = functools.partial(jax.tree.map, lambda weight: weight.ndim > 1)
-    optimizer = optax.adamw(rate, config.b1, config.b2, weight_decay=config.weight_decay, mask=decay_mask)
+    optimizer = optax.adamw(rate, config.b1, config.b2, weight_decay=config.weight_decay, mask=_kernels)
   else:
     optimizer = optax.contrib.muon(
-      rate, adam_b1=config.b1, adam_b2=config.b2, weight_decay=config.weight_decay, consistent_rms=0.2
+      rate, adam_b1=config.b1, adam_b2=config.b2, weight_decay=config.weight_decay,
+      weight_decay_mask=_kernels, consistent_rms=0.2,
     )
   return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
+
+
+def _kernels(weights: PyTree) -> PyTree:
+  """True for the kernels of linear layers: neither biases nor positions decay."""
+  return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", weights)
 
 
 def init_state(generator: Generator, optimizer: optax.GradientTransformation, key: Array) -> TrainState:
@@ -117,7 +122,7 @@ def train_step(
   average = jax.tree.map(lambda a, w: decay * a + (1.0 - decay) * w, state.average, weights)
   return (
     TrainState(state.step + 1, weights, average, optimizer_state),
-    {"loss": loss, "gradient_norm": optax.global_norm(gradients)},
+    {"loss": loss, "gradient_norm": optax.tree.norm(gradients)},
   )
 
 

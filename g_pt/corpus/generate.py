@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from g_pt.corpus.store import MANIFEST, Corpus, Manifest
-from g_pt.errors import CorpusError
+from g_pt.errors import ConfigError, CorpusError
 from g_pt.tasks.base import Task
 from g_pt.workdir import differences
 
@@ -45,16 +45,16 @@ def save_points(config: CorpusConfig, steps: int, seed: int) -> np.ndarray:
 
   `log` spaces them evenly in log(step), early steps one by one, so that the
   metric's range is covered evenly; `uniform` draws them at random, as in
-  Peebles et al. 2022.
+  Peebles et al. 2022. Raises ConfigError where there are too few steps.
   """
   count = config.checkpoints
   if count > steps + 1:
-    raise ValueError(f"corpus.checkpoints: {count} cannot be kept of {steps} steps and the initial parameters")
+    raise ConfigError(f"corpus.checkpoints: {count} cannot be kept of {steps} steps and the initial parameters")
   if config.save_points == "uniform":
     middle = np.random.default_rng(seed).choice(np.arange(1, steps), count - 2, replace=False)
     return np.concatenate([[0], np.sort(middle), [steps]]).astype(np.int32)
   points = [0]
-  for point in np.round(np.geomspace(1, steps, count - 1)).astype(int):
+  for point in np.round(np.geomspace(steps, 1, count - 1)[::-1]).astype(int):
     points.append(max(points[-1] + 1, point))
   latest = steps - np.arange(count)[::-1]  # leaves room for those that follow
   return np.minimum(points, latest).astype(np.int32)
@@ -106,6 +106,8 @@ def generate(
   corpus of other settings.
   """
   wanted = manifest_of(task, recipe, config, seed, data)
+  steps = recipe.steps(data)
+  save_points(config, steps, seed)  # what cannot be made is refused before anything is written
   if (Path(path) / MANIFEST).exists():
     corpus = open_matching(path, wanted, writable=True)
   else:
@@ -122,10 +124,10 @@ def generate(
       began = time.monotonic()
       runs = corpus.runs_of_group(group)
       group_key, run_keys = group_keys(seed, group, runs)
-      saved = save_points(config, recipe.steps(data), seed=seed + group)
+      saved = save_points(config, steps, seed=seed + group)
       rates = jnp.full(len(runs), recipe.learning_rate)
       result = jax.device_get(train(data, init(run_keys), rates, group_key, jnp.asarray(saved)))
-      steps = np.broadcast_to(saved, (len(runs), len(saved)))
-      corpus.write_group(group, result.theta, result.metrics, steps, time.monotonic() - began)
+      step = np.broadcast_to(saved, (len(runs), len(saved)))
+      corpus.write_group(group, result.theta, result.metrics, step, time.monotonic() - began)
       progress.update(len(runs))
   return corpus

@@ -31,6 +31,8 @@ class PairsConfig:
   def __post_init__(self):
     if self.weighting not in WEIGHTINGS:
       raise ValueError(f"train.pairs.weighting: unknown {self.weighting!r}; it is one of: {', '.join(WEIGHTINGS)}")
+    if self.bins < 1:
+      raise ValueError(f"train.pairs.bins: {self.bins} is less than 1")
     if not 0.0 <= self.initial_fraction <= 1.0:
       raise ValueError(f"train.pairs.initial_fraction: {self.initial_fraction} is not between 0 and 1")
 
@@ -58,7 +60,7 @@ def pair_source(runs: Runs, metric: Metric, bins: int) -> PairSource:
   Bins that hold fewer than a thousandth of their share are left out: a few
   outliers would be drawn as often as all the others.
   """
-  coordinate = np.asarray(metric.coordinate(runs.metric[:, 1:])).ravel()
+  coordinate = np.asarray(metric.coordinate(jnp.asarray(runs.metric[:, 1:]))).ravel()
   order = np.argsort(coordinate, kind="stable").astype(np.int32)
   edges = np.linspace(coordinate.min(), coordinate.max(), bins + 1)
   edges[-1] = np.inf

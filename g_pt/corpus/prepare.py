@@ -20,6 +20,10 @@ class PrepareConfig:
   test_runs: int = 64  # held out of training: the unseen runs of every evaluation
   largest_weight: float = 10.0  # runs with a weight above it in magnitude are dropped (Peebles et al. 2022)
 
+  def __post_init__(self):
+    if self.test_runs < 1:
+      raise ValueError(f"corpus.test_runs: {self.test_runs} is less than 1")
+
 
 class Runs(NamedTuple):
   """Whole runs, on the host."""

@@ -69,7 +69,13 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _array(path: Path, shape: Sequence[int], chunk: Sequence[int], dtype: str, create: bool) -> ts.TensorStore:
-  spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}}
+  spec = {
+    "driver": "zarr3",
+    "kvstore": {"driver": "file", "path": str(path)},
+    # A lost chunk must not read as zeros, so a chunk of zeros must be there.
+    "fill_missing_data_reads": False,
+    "store_data_equal_to_fill_value": True,
+  }
   if not create:
     return ts.open(spec, open=True, read=True).result()
   spec["metadata"] = {

@@ -49,7 +49,7 @@ class Schedule(NamedTuple):
 
 
 def make_schedule(name: str, timesteps: int = 1000) -> Schedule:
-  """`linear`: betas from 0.1/T to 20/T (1e-4 to 0.02 at 1000); `cosine`: squared cosine, betas below 0.999."""
+  """`linear`: betas from 0.1/T to 20/T (1e-4 to 0.02 at 1000); `cosine`: squared cosine. No beta is above 0.999."""
   if timesteps < 1:
     raise ValueError(f"diffusion.timesteps: {timesteps} is less than 1")
   match name:
@@ -57,7 +57,7 @@ def make_schedule(name: str, timesteps: int = 1000) -> Schedule:
       beta = np.linspace(0.1 / timesteps, 20.0 / timesteps, timesteps)
     case "cosine":
       alpha_bar = np.cos((np.arange(timesteps + 1) / timesteps + 0.008) / 1.008 * np.pi / 2) ** 2
-      beta = np.minimum(1.0 - alpha_bar[1:] / alpha_bar[:-1], 0.999)
+      beta = 1.0 - alpha_bar[1:] / alpha_bar[:-1]
     case _:
       raise ValueError(f"diffusion.schedule: unknown {name!r}; it is one of: {', '.join(SCHEDULES)}")
   return Schedule(np.cumprod(1.0 - np.minimum(beta, 0.999)), np.arange(timesteps))

@@ -13,10 +13,11 @@ from typing import Any
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 import optax
 
-from g_pt.parameters import Parameters, ParameterSpec
+from g_pt.errors import ConfigError
+from g_pt.parameters import ParameterSpec
 from g_pt.tasks.base import RunGroup, Task
 
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adamw", "rmsprop")
@@ -37,6 +38,9 @@ class SupervisedRecipe:
   def __post_init__(self):
     if self.optimizer not in OPTIMIZERS:
       raise ValueError(f"corpus.recipe.optimizer: unknown {self.optimizer!r}; it is one of: {', '.join(OPTIMIZERS)}")
+    for name in ("epochs", "batch_size"):
+      if getattr(self, name) < 1:
+        raise ValueError(f"corpus.recipe.{name}: {getattr(self, name)} is less than 1")
     if self.schedule not in ("cosine", "constant"):
       raise ValueError(f"corpus.recipe.schedule: unknown {self.schedule!r}; it is cosine or constant")
 
@@ -47,14 +51,14 @@ class SupervisedRecipe:
   def steps_per_epoch(self, data: Any) -> int:
     examples = data.train.labels.shape[0]
     if examples < self.batch_size:
-      raise ValueError(f"corpus.recipe.batch_size: {self.batch_size} is more than the {examples} training examples")
+      raise ConfigError(f"corpus.recipe.batch_size: {self.batch_size} is more than the {examples} training examples")
     return examples // self.batch_size
 
 
 def direction(recipe: SupervisedRecipe) -> optax.GradientTransformation:
   """The optimizer but for its learning rate: gradients -> the step to scale by -learning rate.
 
-  Weight decay joins the gradient, as in PyTorch's SGD, except for AdamW, where it is decoupled.
+  The rules are PyTorch's: weight decay joins the gradient, except for AdamW, where it is decoupled.
   """
   decay = optax.add_decayed_weights(recipe.weight_decay)
   match recipe.optimizer:
@@ -65,11 +69,11 @@ def direction(recipe: SupervisedRecipe) -> optax.GradientTransformation:
     case "adamw":
       return optax.chain(optax.scale_by_adam(), decay)
     case "rmsprop":
-      return optax.chain(decay, optax.scale_by_rms(decay=0.99))
+      return optax.chain(decay, optax.scale_by_rms(decay=0.99, eps_in_sqrt=False))
   raise AssertionError(recipe.optimizer)
 
 
-def run_axes(spec: ParameterSpec) -> Parameters:
+def run_axes(spec: ParameterSpec) -> PyTree[int]:
   """Where the run axis lies in each stacked parameter: beside the output axis, the last."""
   return jax.tree_util.tree_unflatten(spec.treedef, [max(len(shape) - 1, 0) for shape in spec.shapes])
 

@@ -1,0 +1,140 @@
+"""A configuration is parsed strictly: what does not fit is one line that names the field."""
+
+import dataclasses
+import importlib.util
+import json
+import subprocess
+import sys
+
+import pytest
+
+from g_pt import config, models, tasks
+from g_pt.corpus.generate import CorpusConfig
+from g_pt.errors import ConfigError
+from g_pt.train import TrainConfig
+
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
+
+
+def changed(path, value):
+  """The default configuration of digits with one field set, or taken out where `value` is KeyError."""
+  values = config.default("digits", "test_loss").to_dict()
+  *parents, name = path.split(".")
+  place = values
+  for parent in parents:
+    place = place[parent]
+  if value is KeyError:
+    del place[name]
+  else:
+    place[name] = value
+  return values
+
+
+@pytest.mark.parametrize("model", models.ARCHITECTURES)
+@pytest.mark.parametrize("task", tasks.TASKS)
+def test_default_holds_every_dataclass_s_defaults(task, model):
+  for metric in tasks.get(task).metrics:
+    experiment = config.parse(config.default(task, metric, model).to_dict())
+    assert (experiment.task, experiment.metric) == (task, metric)
+    assert experiment.recipe == tasks.get(task).recipe
+    assert experiment.model == models.get(model).config()
+    assert experiment.corpus == CorpusConfig(runs=experiment.corpus.runs)
+    assert experiment.train == TrainConfig(steps=experiment.train.steps)
+
+
+def test_json_keeps_a_configuration():
+  experiment = config.parse(changed("train.steps", 7))
+  again = config.parse(json.loads(json.dumps(experiment.values)))
+  assert dataclasses.replace(again, values={}) == dataclasses.replace(experiment, values={})
+  assert again.train.steps == 7
+
+
+def test_a_whole_number_serves_as_a_float():
+  rate = config.parse(changed("train.learning_rate", 1)).train.learning_rate
+  assert rate == 1.0 and isinstance(rate, float)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("variant", ["default", "smoke"])
+def test_every_experiment_parses(path, variant):
+  module_spec = importlib.util.spec_from_file_location(path.stem, path)
+  module = importlib.util.module_from_spec(module_spec)
+  module_spec.loader.exec_module(module)
+  assert module.__doc__
+  config.parse(module.get_config(variant).to_dict())
+
+
+BAD = [
+  ("task", "mnits", "unknown task 'mnits'; there is: .*digits"),
+  ("metric", "accuracy", "unknown metric 'accuracy' of task 'digits'; it has: test_loss"),
+  ("model.name", "mlp", "model.name: unknown 'mlp'; it is one of: neuron_transformer"),
+  ("train.stepz", 3, "train.stepz: unknown field"),
+  ("train.pairs.binz", 3, "train.pairs.binz: unknown field"),
+  ("surprise", {}, "surprise: unknown field"),
+  ("train.steps", KeyError, "train.steps: this field is missing"),
+  ("corpus.recipe.epochs", KeyError, "corpus.recipe.epochs: this field is missing"),
+  ("train.steps", 2.5, "train.steps: 2.5 is of type float; int is needed"),
+  ("train.steps", True, "train.steps: True is of type bool; int is needed"),
+  ("train.learning_rate", "fast", "train.learning_rate: 'fast' is of type str; float is needed"),
+  ("train", 3, "train: 3 is of type int; dict is needed"),
+  ("data_dir", 3, "data_dir: 3 is of type int; str or nothing is needed"),
+  ("evaluate.learning_rates", (0.1, "x"), r"evaluate.learning_rates\[1\]: 'x' is of type str; float is needed"),
+  ("train.steps", 0, "train.steps: 0 is less than 1"),
+  ("train.microbatches", 3, "train.batch_size: 256 is not a multiple of train.microbatches=3"),
+  ("train.pairs.weighting", "best", "train.pairs.weighting: unknown 'best'; it is one of: metric, uniform"),
+  ("train.pairs.initial_fraction", 1.5, "train.pairs.initial_fraction: 1.5 is not between 0 and 1"),
+  ("train.pairs.bins", 0, "train.pairs.bins: 0 is less than 1"),
+  ("corpus.save_points", "rare", "corpus.save_points: unknown 'rare'; it is one of: log, uniform"),
+  ("corpus.checkpoints", 1, "corpus.checkpoints: 1 is less than 2"),
+  ("corpus.test_runs", 0, "corpus.test_runs: 0 is less than 1"),
+  ("corpus.recipe.optimizer", "adam", "corpus.recipe.optimizer: unknown 'adam'; it is one of: sgd"),
+  ("corpus.recipe.schedule", "step", "corpus.recipe.schedule: unknown 'step'"),
+  ("model.heads", 3, "model.width: 128 is not a multiple of the 3 heads"),
+  ("model.depth", 0, "model.depth: 0 is less than 1"),
+  ("diffusion.timesteps", 0, "diffusion.timesteps: 0 is less than 1"),
+  ("diffusion.schedule", "sine", "diffusion.schedule: unknown 'sine'; it is one of: linear, cosine"),
+  ("diffusion.variable", "weights", "diffusion.variable: unknown 'weights'; it is one of: parameters, update"),
+  ("diffusion.prediction", "v", "diffusion.prediction: unknown 'v'; it is one of: x0, noise"),
+  ("sample.sampler", "euler", "sample.sampler: unknown 'euler'; it is one of: ddim, ddpm"),
+  ("sample.steps", 0, "sample.steps: 0 is less than 1"),
+  ("sample.steps", 1001, "sample.steps: 1001 is more than diffusion.timesteps=1000"),
+  ("evaluate.prompts", 1, "evaluate.prompts: 1 is less than 2"),
+  ("evaluate.learning_rates", (), "evaluate.learning_rates: .* at least one"),
+  ("mesh.batch", 0, "mesh.batch: 0 is neither -1 nor at least 1"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), BAD)
+def test_what_does_not_fit_is_named_in_one_line(path, value, message):
+  with pytest.raises(ConfigError, match=message) as error:
+    config.parse(changed(path, value))
+  assert "\n" not in str(error.value)
+
+
+# Each a real process, with what it must say: the ways a line can go wrong that only main.py sees, and one of each kind
+# that it hands on.
+COMMANDS = {
+  "unknown field": (["--config.train.stepz=3"], "stepz"),
+  "wrong type": (["--config.train.steps=many"], "steps"),
+  "unknown task": (["--config.task=mnits"], "unknown task 'mnits'"),
+  "unknown stage": (["--stage=trian"], "--stage: unknown 'trian'; it is one of: corpus, train, evaluate, report, all"),
+  "unwritable workdir": (["--workdir={file}/below"], "--workdir: cannot write to {file}/below"),
+  "too many checkpoints": (["--config.corpus.checkpoints=5000"], "corpus.checkpoints: 5000 cannot be kept"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_main_says_in_one_line_what_is_wrong(name, tmp_path, process_environment):
+  file = tmp_path / "file"
+  file.touch()
+  arguments, message = COMMANDS[name]
+  command = [sys.executable, "main.py", "--config=experiments/digits_loss.py:smoke", f"--workdir={tmp_path}/workdir"]
+  command += [argument.format(file=file) for argument in arguments]
+  done = subprocess.run(command, cwd=ROOT, env=process_environment, capture_output=True, text=True)
+  assert done.returncode == 2, done.stderr
+  assert done.stdout == ""
+  (line,) = done.stderr.splitlines()
+  assert line.startswith("main.py: ") and message.format(file=file) in line

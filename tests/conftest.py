@@ -1,0 +1,108 @@
+"""The test room: four CPU devices, no silent broadcasting over ranks, shape types checked, warnings are errors."""
+
+import os
+from pathlib import Path
+import tempfile
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# What a test's own processes get: the environment as it was, without this room's devices.
+PROCESS_ENVIRONMENT = dict(os.environ)
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4".strip()
+
+from absl import flags
+import hypothesis
+import jax
+import jaxtyping
+import numpy as np
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+# Most of a test's time is compilation: of small programs, and of the same ones again where a stage starts anew.
+jax.config.update("jax_disable_most_optimizations", True)
+_COMPILED = tempfile.TemporaryDirectory(prefix="g_pt_tests_")
+jax.config.update("jax_compilation_cache_dir", _COMPILED.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+jaxtyping.install_import_hook("g_pt", "beartype.beartype")
+flags.FLAGS.mark_as_parsed()
+hypothesis.settings.register_profile("g_pt", deadline=None, max_examples=25, derandomize=True, database=None)
+hypothesis.settings.load_profile("g_pt")
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def process_environment(tmp_path_factory):
+  """For `python main.py` in a process of its own, one device and a compilation cache that such processes share."""
+  cache = tmp_path_factory.mktemp("compiled")
+  return PROCESS_ENVIRONMENT | {
+    "PYTHONPATH": str(ROOT),
+    "JAX_COMPILATION_CACHE_DIR": str(cache),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+  }
+
+
+@pytest.fixture(scope="session")
+def toy():
+  """An MLP 7-5-3 that classifies random points: a Task of 58 parameters that compiles and runs at once."""
+  from g_pt.tasks import classifiers, datasets
+  from g_pt.tasks.base import Metric
+  from g_pt.tasks.supervised import SupervisedRecipe
+
+  def load(data_dir):
+    del data_dir
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(60, 7)).astype(np.float32)
+    labels = np.argmax(images @ rng.normal(size=(7, 3)), axis=1).astype(np.int32)
+    return datasets.Images(datasets.Examples(images[:43], labels[:43]), datasets.Examples(images[43:], labels[43:]))
+
+  return classifiers.classifier(
+    name="toy",
+    network=classifiers.MLP((5, 3)),
+    hidden_layers=classifiers.mlp_hidden_layers((5, 3)),
+    input_shape=(7,),
+    load=load,
+    metrics={
+      "test_loss": Metric("test loss (nats)", False, best_prompt=0.1, recursive_prompt=0.1),
+      "test_error": Metric("test error (%)", False, best_prompt=2.0, recursive_prompt=2.0),
+    },
+    recipe=SupervisedRecipe(epochs=2, batch_size=8),
+  )
+
+
+@pytest.fixture(scope="session")
+def smoke_values():
+  """The configuration of `smoke_workdir`, as plain dictionaries."""
+  from g_pt import config
+
+  values = config.default("digits", "test_loss")
+  values.corpus.update(runs=20, checkpoints=6, group_size=10, test_runs=4)
+  values.corpus.recipe.update(epochs=1)
+  values.model.update(width=16, depth=1, heads=2, frequencies=8)
+  values.diffusion.variable = "update"
+  values.train.update(steps=40, batch_size=32, microbatches=2, learning_rate=3e-3, warmup_steps=5)
+  values.train.update(log_every=10, checkpoint_every=20, probe_every=20)
+  values.sample.steps = 3
+  values.evaluate.update(networks=3, prompts=4, learning_rates=(0.01, 0.1), tuning_networks=2, curve_points=5)
+  values.mesh.batch = 1
+  return values.to_dict()
+
+
+@pytest.fixture(scope="session")
+def smoke_workdir(smoke_values, tmp_path_factory):
+  """A workdir with a corpus of digits networks and a tiny G.pt trained on it; not to be written to."""
+  from g_pt import config, stages
+
+  directory = tmp_path_factory.mktemp("smoke")
+  for stage in ("corpus", "train"):
+    stages.run(config.parse(smoke_values), directory, stage)
+  return directory
+
+
+@pytest.fixture(scope="session")
+def gpt(smoke_workdir):
+  """The trained G.pt of `smoke_workdir`."""
+  from g_pt import sample
+
+  return sample.load(smoke_workdir)

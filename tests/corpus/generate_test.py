@@ -1,0 +1,153 @@
+"""A corpus is made group by group, can be interrupted anywhere, and is the same bit for bit."""
+
+import dataclasses
+import functools
+
+import hypothesis
+from hypothesis import strategies as st
+import jax
+import numpy as np
+import pytest
+
+from g_pt import workdir
+from g_pt.corpus.generate import SAVE_POINTS, CorpusConfig, generate, group_keys, initial_parameters, save_points
+from g_pt.corpus.store import Corpus
+from g_pt.errors import ConfigError, CorpusError
+
+CONFIG = CorpusConfig(runs=5, checkpoints=4, group_size=2)  # three groups, the last one smaller
+SEED = 3
+
+
+class Killed(Exception):
+  """Stands for the end of the process."""
+
+
+def arrays(corpus):
+  """Everything that a corpus holds, by name."""
+  stored = {"theta": corpus.theta, "step": corpus.step, **corpus.metrics}
+  return {name: corpus.read(array) for name, array in stored.items()}
+
+
+@pytest.fixture(scope="module")
+def recipe(toy):
+  return dataclasses.replace(toy.recipe, optimizer="sgd")
+
+
+@pytest.fixture(scope="module")
+def make(toy, recipe):
+  """path -> the corpus there, made or finished."""
+  return functools.partial(generate, toy, recipe, CONFIG, SEED, toy.load(None))
+
+
+@pytest.fixture(scope="module")
+def whole(make, tmp_path_factory):
+  """A corpus made without an interruption."""
+  return make(tmp_path_factory.mktemp("whole"))
+
+
+counts = st.integers(2, 80).flatmap(lambda count: st.tuples(st.just(count), st.integers(count - 1, 5000)))
+
+
+@hypothesis.given(counts, st.sampled_from(SAVE_POINTS), st.integers(0, 9))
+def test_save_points_rise_from_the_first_to_the_last_step(counts, kind, seed):
+  count, steps = counts
+  points = save_points(CorpusConfig(runs=2, checkpoints=count, save_points=kind), steps, seed)
+  assert points.dtype == np.int32 and len(points) == count
+  assert points[0] == 0 and points[-1] == steps
+  assert (np.diff(points) > 0).all()
+
+
+def test_log_save_points_are_even_in_log_step():
+  points = save_points(CorpusConfig(runs=2, checkpoints=32), 100_000, 0)
+  late = points[points > 100]
+  ratio = late[1:] / late[:-1]
+  np.testing.assert_allclose(ratio, ratio.mean(), rtol=0.01)
+  assert (np.diff(points, n=2) >= 0).all()
+
+
+def test_uniform_save_points_are_drawn_anew_by_seed():
+  config = CorpusConfig(runs=2, checkpoints=200, save_points="uniform")
+  first, second = (save_points(config, 10_000, seed) for seed in (0, 1))
+  assert (first != second).any()
+  np.testing.assert_array_equal(save_points(config, 10_000, 0), first)
+  assert abs(first[1:-1].mean() - 5000) < 4 * 10_000 / np.sqrt(12 * 198)
+
+
+def test_more_checkpoints_than_steps_are_refused_before_anything_is_written(toy, recipe, tmp_path):
+  config = dataclasses.replace(CONFIG, checkpoints=12)
+  with pytest.raises(ConfigError, match="corpus.checkpoints: 12 cannot be kept of 10 steps") as error:
+    generate(toy, recipe, config, SEED, toy.load(None), tmp_path / "corpus")
+  assert "\n" not in str(error.value)
+  assert not (tmp_path / "corpus").exists()
+
+
+def test_a_corpus_holds_whole_runs(toy, whole):
+  content = arrays(whole)
+  assert content["theta"].shape == (5, 4, toy.spec.size)
+  assert set(content) == {"theta", "step", "test_loss", "test_error", "train_loss", "train_error"}
+  assert all(np.isfinite(values).all() for values in content.values())
+  np.testing.assert_array_equal(content["step"], [save_points(CONFIG, 10, 0)] * 5)
+  assert (content["train_loss"][:, -1] < content["train_loss"][:, 0]).all()
+  # No two runs, and no two groups, are alike.
+  assert len(np.unique(content["theta"].reshape(20, -1), axis=0)) == 20
+  assert whole.manifest.complete
+  assert whole.manifest.parameters == [["layer_0/bias", [5]], ["layer_0/kernel", [7, 5]], ["layer_1/bias", [3]], ["layer_1/kernel", [5, 3]]]
+
+
+def test_a_run_starts_by_its_own_number_whatever_its_group(toy, whole):
+  theta = whole.read(whole.theta)
+  _, keys = group_keys(SEED, 0, range(5))
+  np.testing.assert_array_equal(theta[:, 0], jax.jit(functools.partial(initial_parameters, toy))(keys))
+  streams = [jax.random.key_data(key).tolist() for group in range(3) for key in [group_keys(SEED, group, range(2))[0]]]
+  streams += jax.random.key_data(keys).tolist()
+  assert len({tuple(stream) for stream in streams}) == len(streams)
+
+
+@pytest.mark.parametrize("done", [0, 1, 2])
+@pytest.mark.parametrize("named", [True, False], ids=["named", "written"])
+def test_an_interrupted_corpus_goes_on_and_ends_the_same(make, whole, tmp_path, monkeypatch, done, named):
+  """Killed in the group after `done` others: before its arrays are written, or before the manifest names it."""
+  write_group, write_json = Corpus.write_group, workdir.write_json
+
+  def killed_before_writing(corpus, group, *arguments):
+    if group == done:
+      raise Killed
+    write_group(corpus, group, *arguments)
+
+  def killed_before_naming(path, content):
+    if len(content["groups_done"]) > done:
+      raise Killed
+    write_json(path, content)
+
+  with monkeypatch.context() as patch:
+    if named:
+      patch.setattr(Corpus, "write_group", killed_before_writing)
+    else:
+      patch.setattr("g_pt.corpus.store.write_json", killed_before_naming)
+    with pytest.raises(Killed):
+      make(tmp_path)
+  assert Corpus.open(tmp_path).manifest.groups_done == list(range(done))
+  resumed = make(tmp_path)
+  assert resumed.manifest.complete
+  for name, values in arrays(whole).items():
+    np.testing.assert_array_equal(arrays(resumed)[name], values, err_msg=name)
+
+
+def test_a_whole_corpus_is_left_alone(make, whole, monkeypatch):
+  monkeypatch.setattr(Corpus, "write_group", None)
+  assert make(whole.path).manifest == whole.manifest
+
+
+def test_other_settings_are_refused_and_named(toy, recipe, whole):
+  others = (
+    (recipe, CONFIG, 4, "corpus.seed is 3 there, 4 here"),
+    (dataclasses.replace(recipe, learning_rate=0.5), CONFIG, SEED, "corpus.recipe.learning_rate is 0.1 there, 0.5 here"),
+    (recipe, dataclasses.replace(CONFIG, runs=6, save_points="uniform"), SEED, "corpus.runs is 5 there, 6 here; corpus.save_points is 'log' there, 'uniform' here"),
+  )
+  for other_recipe, config, seed, message in others:
+    with pytest.raises(CorpusError, match=message) as error:
+      generate(toy, other_recipe, config, seed, toy.load(None), whole.path)
+    assert "\n" not in str(error.value) and str(whole.path) in str(error.value)
+  other_task = dataclasses.replace(toy, name="other")
+  with pytest.raises(CorpusError, match="task is 'toy' there, 'other' here"):
+    generate(other_task, recipe, CONFIG, SEED, toy.load(None), whole.path)

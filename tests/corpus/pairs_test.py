@@ -1,0 +1,136 @@
+"""Pairs are of one run, later than their start, and spread as their weighting says."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from g_pt.corpus.pairs import PairsConfig, draw_pairs, pair_source
+from g_pt.corpus.prepare import Runs
+from g_pt.tasks.base import Metric
+
+RUNS, CHECKPOINTS, DRAWS = 29, 11, 20_000
+KEY = jax.random.key(0)
+METRIC = Metric("loss", False, best_prompt=0.0, recursive_prompt=0.0)
+
+
+@pytest.fixture(scope="module")
+def spec(toy):
+  return toy.spec
+
+
+@pytest.fixture(scope="module")
+def runs(spec):
+  """Every entry of theta tells its run and checkpoint; the loss falls from 2.3 fast, so that high losses are rare."""
+  number = np.arange(RUNS * CHECKPOINTS, dtype=np.float32).reshape(RUNS, CHECKPOINTS)
+  theta = np.broadcast_to(number[..., None], (RUNS, CHECKPOINTS, spec.size))
+  metric = 2.3 * np.exp(-np.arange(CHECKPOINTS)) + np.random.default_rng(0).uniform(0, 0.3, (RUNS, CHECKPOINTS))
+  return Runs(np.array(theta), metric.astype(np.float32))
+
+
+def draw(runs, spec, key=KEY, **config):
+  """(pairs, their runs, checkpoints of their starts, of their targets)."""
+  config = PairsConfig(**config)
+  source = pair_source(runs, METRIC, config.bins)
+  pairs = jax.jit(functools.partial(draw_pairs, spec=spec, config=config, batch=DRAWS))(source, key=key)
+  places = [np.asarray(theta[:, 0]).astype(int) for theta in (pairs.start, pairs.target)]
+  start, target = (place % CHECKPOINTS for place in places)
+  np.testing.assert_array_equal(places[0] // CHECKPOINTS, places[1] // CHECKPOINTS)
+  return pairs, places[0] // CHECKPOINTS, start, target
+
+
+def assert_even(counts):
+  """Within five standard deviations of an even spread."""
+  expected = counts.sum() / len(counts)
+  assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
+
+
+@pytest.mark.parametrize("weighting", ["metric", "uniform"])
+def test_a_target_is_later_than_its_start_in_the_same_run(runs, spec, weighting):
+  pairs, run, start, target = draw(runs, spec, weighting=weighting)
+  assert (target > start).all() and set(target) == set(range(1, CHECKPOINTS)) and set(run) == set(range(RUNS))
+  # Whole checkpoints, with their own metrics.
+  np.testing.assert_array_equal(pairs.start, np.tile(pairs.start[:, :1], (1, spec.size)))
+  np.testing.assert_array_equal(pairs.target, np.tile(pairs.target[:, :1], (1, spec.size)))
+  np.testing.assert_array_equal(pairs.start_metric, runs.metric[run, start])
+  np.testing.assert_array_equal(pairs.target_metric, runs.metric[run, target])
+
+
+def test_the_key_alone_decides(runs, spec):
+  first, again, other = (draw(runs, spec, key)[0] for key in (KEY, KEY, jax.random.key(1)))
+  np.testing.assert_array_equal(first.target, again.target)
+  assert (first.target[:, 0] != other.target[:, 0]).mean() > 0.9
+
+
+def test_metric_weighting_covers_the_metric_evenly(runs, spec):
+  bins = 8
+  pairs, _, _, target = draw(runs, spec, weighting="metric", bins=bins)
+  coordinate = np.asarray(METRIC.coordinate(jnp.asarray(runs.metric[:, 1:])))
+  edges = np.linspace(coordinate.min(), coordinate.max(), bins + 1)
+  edges[-1] = np.inf
+  drawn = np.histogram(np.asarray(METRIC.coordinate(pairs.target_metric)), edges)[0]
+  assert_even(drawn)
+  # The corpus itself is far from even.
+  there = np.histogram(coordinate, edges)[0]
+  assert there.max() > 3 * there.min() > 0
+  # Within a bin every checkpoint is as likely.
+  place = np.digitize(coordinate, edges) - 1
+  fullest = np.argmax(there)
+  number = np.asarray(pairs.target[:, 0]).astype(int)
+  members = [run * CHECKPOINTS + checkpoint + 1 for run, checkpoint in zip(*np.nonzero(place == fullest))]
+  assert_even(np.array([(number == member).sum() for member in members]))
+
+
+def test_metric_weighting_starts_anywhere_before_the_target(runs, spec):
+  _, _, start, target = draw(runs, spec, weighting="metric")
+  for checkpoint in (1, 2, 10):
+    assert_even(np.bincount(start[target == checkpoint], minlength=checkpoint))
+
+
+def test_a_bin_of_a_few_outliers_is_left_out(spec):
+  metric = np.full((2000, 3), 1.0, np.float32) + np.random.default_rng(0).uniform(0, 0.01, (2000, 3)).astype(np.float32)
+  metric[7, 2] = 50.0
+  source = pair_source(Runs(np.zeros((2000, 3, spec.size), np.float32), metric), METRIC, bins=4)
+  # A thousandth of a bin's share is one checkpoint here.
+  assert int(source.bin_count.sum()) == 3999
+  np.testing.assert_array_equal(np.sort(source.by_metric), np.arange(4000))
+
+
+def test_uniform_weighting_is_the_paper_s(runs, spec):
+  _, run, start, target = draw(runs, spec, weighting="uniform")
+  assert_even(np.bincount(run, minlength=RUNS))
+  spacing = target - start
+  assert_even(np.bincount(spacing, minlength=CHECKPOINTS)[1:])
+  for gap in (1, 4, CHECKPOINTS - 1):
+    assert_even(np.bincount(start[spacing == gap], minlength=CHECKPOINTS - gap))
+
+
+def test_initial_fraction_adds_starts_at_the_initial_network(runs, spec):
+  def at_first(fraction):
+    _, _, start, target = draw(runs, spec, weighting="metric", initial_fraction=fraction)
+    return (start[target == 10] == 0).mean()
+
+  assert at_first(1.0) == 1.0
+  assert at_first(0.5) == pytest.approx(0.5 + 0.5 / 10, abs=0.05)
+  assert at_first(0.0) == pytest.approx(1 / 10, abs=0.05)
+
+
+def test_permute_moves_both_members_alike_and_keeps_their_function(toy, spec):
+  theta = jax.random.normal(jax.random.key(1), (5, 3, spec.size))
+  source = pair_source(Runs(np.asarray(theta), np.ones((5, 3), np.float32)), METRIC, 4)
+  draw = jax.jit(lambda permute: draw_pairs(source, spec, PairsConfig(permute=permute), KEY, 64), static_argnums=0)
+  plain, permuted = draw(False), draw(True)
+  moved = (plain.start != permuted.start).any(axis=1)
+  assert moved.mean() > 0.9
+  inputs = jax.random.normal(jax.random.key(2), (13, 7))
+  outputs = jax.jit(jax.vmap(lambda theta: toy.forward(spec.unflatten(theta), inputs)))
+  np.testing.assert_allclose(outputs(permuted.start), outputs(plain.start), rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(outputs(permuted.target), outputs(plain.target), rtol=1e-4, atol=1e-5)
+  # The same permutation for both: the function of their difference is kept too. Other pairs have other permutations.
+  np.testing.assert_allclose(
+    outputs(permuted.target - permuted.start), outputs(plain.target - plain.start), rtol=1e-4, atol=1e-5
+  )
+  order = jax.vmap(lambda a, b: jnp.argmax(a[:5, None] == b[None, :5], axis=1))(permuted.start, plain.start)
+  assert len({tuple(row) for row in order.tolist()}) > 30
