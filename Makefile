@@ -3,13 +3,15 @@ PYTHON ?= python3
 BIN = .venv/bin
 READY = .venv/ready
 
-.PHONY: demo test lint
+.PHONY: demo test lint setup
 
 demo: $(READY)
 	$(BIN)/python main.py --config=experiments/digits_loss.py --workdir=runs/digits_loss
 
 test: $(READY)
 	JAX_PLATFORMS=cpu $(BIN)/python -m pytest
+
+setup: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ This file turns flags into a configuration and errors into one line; all else is
 from pathlib import Path
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from g_pt import config, errors, stages, train
@@ -18,6 +18,7 @@ flags.mark_flags_as_required(["config", "workdir"])
 
 
 def main(_) -> None:
+  logging.set_verbosity(logging.WARNING)  # Orbax tells of every file
   experiment = config.parse(_CONFIG.value.to_dict())
   stages.run(experiment, Path(_WORKDIR.value), _STAGE.value)
 

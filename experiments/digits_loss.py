@@ -20,7 +20,8 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.corpus.runs = 2048
   config.diffusion.variable = "update"
   config.train.steps = 2600
-  config.train.learning_rate = 5e-3
+  config.train.optimizer = "muon"
+  config.train.learning_rate = 6e-3
   config.train.pairs.initial_fraction = 0.4
   config.sample.steps = 5
   if variant == "smoke":

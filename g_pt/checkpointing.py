@@ -15,6 +15,8 @@ from jaxtyping import PyTree
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from g_pt.errors import UserError
+
 
 class Checkpoints:
   """The checkpoints of one training run; a context manager that waits for the last write."""
@@ -62,5 +64,5 @@ class Checkpoints:
 
   def _restore(self, **items) -> Any:
     if self.latest is None:
-      raise ValueError(f"{self._directory}: no checkpoint here")
+      raise UserError(f"{self._directory}: no checkpoint here")
     return self._manager.restore(self.latest, args=ocp.args.Composite(**items))

@@ -44,6 +44,9 @@ def train(experiment: Experiment, directory: Path) -> None:
   del opened
   if (directory / workdir.TRAINED).exists():
     _refuse_other_settings(directory / workdir.TRAINED, experiment)
+    if "imported" in workdir.read_json(directory / workdir.TRAINED):
+      print(f"{directory}: its weights were imported; there is nothing to train")
+      return
   content = {"config": experiment.values, "statistics": prepared.statistics._asdict()}
   workdir.write_json(directory / workdir.TRAINED, content)
   source = pair_source(prepared.train, task.metric(experiment.metric), experiment.train.pairs.bins)
@@ -123,6 +126,8 @@ def run(experiment: Experiment, directory: Path, stage: str) -> None:
 
 # Held-out networks whose alignment is measured while training goes on.
 _PROBED = 24
+# Settings that imported weights depend on.
+_OF_WEIGHTS = ("task", "metric", "model", "diffusion")
 
 
 def _corpus_path(experiment: Experiment, directory: Path) -> Path:
@@ -151,6 +156,9 @@ def _refuse_other_settings(file: Path, experiment: Experiment) -> None:
   found = workdir.read_json(file)
   if found is None:
     raise UserError(f"{file}: missing; run the stages before this one")
-  lines = workdir.differences(_training_settings(experiment.values), _training_settings(found["config"]))
+  wanted, made = _training_settings(experiment.values), _training_settings(found["config"])
+  if "imported" in found:  # trained elsewhere, on another corpus
+    wanted, made = ({name: values[name] for name in _OF_WEIGHTS} for values in (wanted, made))
+  lines = workdir.differences(wanted, made)
   if lines:
     raise UserError(f"{file.parent} was made under other settings: {'; '.join(lines)}; choose another --workdir")

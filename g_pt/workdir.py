@@ -58,4 +58,6 @@ def differences(wanted: Any, found: Any, prefix: str = "") -> list[str]:
     for name in sorted({*wanted, *found}):
       lines += differences(wanted.get(name), found.get(name), f"{prefix}.{name}" if prefix else name)
     return lines
+  # JSON knows no tuples.
+  wanted, found = (list(value) if isinstance(value, tuple) else value for value in (wanted, found))
   return [] if wanted == found else [f"{prefix} is {found!r} there, {wanted!r} here"]

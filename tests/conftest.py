@@ -33,10 +33,11 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="session")
 def process_environment(tmp_path_factory):
-  """For `python main.py` in a process of its own, one device and a compilation cache that such processes share."""
+  """For `python main.py` in a process of its own: one device, quickly compiled and by one such process for all."""
   cache = tmp_path_factory.mktemp("compiled")
   return PROCESS_ENVIRONMENT | {
     "PYTHONPATH": str(ROOT),
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     "JAX_COMPILATION_CACHE_DIR": str(cache),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

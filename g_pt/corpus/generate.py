@@ -88,9 +88,21 @@ def manifest_of(task: Task, recipe: Any, config: CorpusConfig, seed: int, data: 
 
 
 def open_matching(path: str | Path, wanted: Manifest, writable: bool = False) -> Corpus:
-  """The corpus at `path`; CorpusError, naming the fields that differ, where it was made under other settings."""
+  """The corpus at `path`; CorpusError, naming the fields that differ, where it was made under other settings.
+
+  An imported corpus was made under settings that nobody knows here; it must be
+  whole, and of networks like the task's.
+  """
   corpus = Corpus.open(path, writable)
   found = corpus.manifest
+  if found.imported is not None:
+    if not found.complete:
+      raise CorpusError(f"{path}: the import of {found.imported['source']} is unfinished; import it again to finish it")
+    ours = {"task": wanted.task, "parameters": wanted.parameters}
+    lines = differences(ours, {"task": found.task, "parameters": found.parameters})
+    if lines:
+      raise CorpusError(f"{path} holds an imported corpus of other networks: {'; '.join(lines)}")
+    return corpus
   lines = differences({"task": wanted.task, "corpus": wanted.settings}, {"task": found.task, "corpus": found.settings})
   if lines:
     raise CorpusError(f"{path} holds a corpus made under other settings: {'; '.join(lines)}")
@@ -110,6 +122,8 @@ def generate(
   save_points(config, steps, seed)  # what cannot be made is refused before anything is written
   if (Path(path) / MANIFEST).exists():
     corpus = open_matching(path, wanted, writable=True)
+    if corpus.manifest.imported is not None:
+      return corpus
   else:
     corpus = Corpus.create(path, wanted)
   missing = [g for g in range(wanted.num_groups) if g not in set(corpus.manifest.groups_done)]

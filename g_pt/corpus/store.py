@@ -52,6 +52,11 @@ class Manifest:
   def complete(self) -> bool:
     return len(self.groups_done) == self.num_groups
 
+  @property
+  def imported(self) -> dict[str, Any] | None:
+    """Where the runs came from if they were not made here; None: they were."""
+    return self.settings.get("imported")
+
 
 def read_manifest(path: Path) -> Manifest:
   """Raises CorpusError where there is none or it cannot be understood."""

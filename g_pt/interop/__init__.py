@@ -1,1 +1,1 @@
-"""The public PyTorch release of G.pt, read and written."""
+"""The public PyTorch release of G.pt and PyTorch itself: weights, checkpoint datasets and networks, in and out."""

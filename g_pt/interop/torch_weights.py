@@ -1,123 +1,217 @@
-"""Weights of the public PyTorch release of G.pt -> those of ChunkTransformer.
+"""Weights of the public PyTorch release of G.pt -> a workdir of the same model.
 
-The release's vectors list a network's parameters as PyTorch does (`fc1.weight`
-before `fc1.bias`, kernels [out, in]); its weights are for vectors in that order.
+    python -m g_pt.interop.torch_weights mnist_loss.pt --task=mnist --metric=test_loss --workdir=runs/release
+    python main.py --config=runs/release/experiment.py --workdir=runs/release
+
+The first command writes what `g_pt.load` opens; the second makes a corpus where
+there is none, evaluates and reports. The release's vectors list a network's
+parameters as PyTorch does (`fc1.weight` before `fc1.bias`, kernels [out, in]);
+the workdir keeps that order beside the weights, which are for such vectors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import argparse
+from collections.abc import Sequence
 import dataclasses
-import math
-import re
-from typing import Any
+from pathlib import Path
+import pickle
+from typing import Any, NamedTuple
+import zipfile
 
+import jax
+from jaxtyping import PyTree
 import numpy as np
 
-from g_pt.models.chunk_transformer import ChunkTransformerConfig, token_sizes
-
-_ENCODERS, _DECODERS = "decoder.input_parameter_projections", "decoder.output_parameter_projections"
-_FREQUENCIES = "scalar_embedder.frequencies"
-# Linear layers of a block: the release's name -> ours.
-_BLOCK_LINEAR = {
-  "attn.query": "query",
-  "attn.key": "key",
-  "attn.value": "value",
-  "attn.proj": "attention_out",
-  "mlp.0": "mlp_in",
-  "mlp.2": "mlp_out",
-}
-
-
-def _required(state: Mapping[str, Any], name: str) -> Any:
-  if name not in state:
-    raise ValueError(f"weights of a G.pt transformer: there is no {name}")
-  return state[name]
+from g_pt import config as config_lib
+from g_pt import workdir
+from g_pt.checkpointing import Checkpoints
+from g_pt.corpus.prepare import Statistics
+from g_pt.corpus.store import MANIFEST, Corpus
+from g_pt.diffusion.variable import DIFFUSED_STD
+from g_pt.errors import UserError
+from g_pt.generator import DiffusionConfig, SampleConfig, build
+from g_pt.interop import command, layout
+from g_pt.interop.release_state import config_of_state, flax_parameters
+from g_pt.models.chunk_transformer import ChunkTransformerConfig
+from g_pt.tasks.base import Task
 
 
-def _count(state: Mapping[str, Any], prefix: str) -> int:
-  """How many of `prefix`.0, `prefix`.1, ... there are."""
-  found = (re.match(rf"{re.escape(prefix)}\.(\d+)\.", name) for name in state)
-  return len({match.group(1) for match in found if match})
+class Published(NamedTuple):
+  """What the weights of a published model do not show; Peebles et al. 2022."""
+
+  heads: int
+  scale: float  # of parameters, 0.538 over their standard deviation
 
 
-def _projection_sizes(state: Mapping[str, Any], prefix: str, axis: int) -> tuple[list[int], int]:
-  """Entries of every token and the number of linear layers of its encoder (axis 1) or decoder (axis 0)."""
-  depth = max(1, _count(state, f"{prefix}.0"))
-  layer = 0 if axis == 1 else 2 * (depth - 1)
-  tokens = range(max(1, _count(state, prefix)))
-  return [_required(state, f"{prefix}.{i}.{layer}.weight").shape[axis] for i in tokens], depth
+PUBLISHED = {"mnist": Published(16, 4.185), "cifar10": Published(16, 1.646), "cartpole": Published(12, 2.06)}
+
+# So that `main.py` takes the imported model like any other.
+EXPERIMENT = "experiment.py"
+_EXPERIMENT_FILE = '''"""Imported weights: python main.py --config=THIS_FILE --workdir=THIS_FOLDER [--config.sample.steps=50 ...]."""
+
+import json
+from pathlib import Path
+
+from ml_collections import ConfigDict
 
 
-def config_of_state(state: Mapping[str, np.ndarray], layer_sizes: Sequence[int], heads: int) -> ChunkTransformerConfig:
-  """The configuration that weights were made with, read off their shapes.
+def get_config() -> ConfigDict:
+  return ConfigDict(json.loads(Path(__file__).with_name("train.json").read_text())["config"])
+'''
 
-  `layer_sizes` are those of the network's parameters in the release's order;
-  the number of heads (16 for MNIST and CIFAR-10, 12 for Cartpole) shows in no
-  shape. Raises ValueError where the weights are not for such a network.
+
+def read_checkpoint(file: Path, which: str) -> tuple[dict[str, np.ndarray], int]:
+  """A checkpoint of the release -> its weights `which` (`G_ema` or `G`) by name, and the steps they were trained for.
+
+  Steps are 1 where the optimizer does not tell. Nothing in the file is
+  executed. Raises UserError where it is not such a checkpoint.
   """
-  inputs, encoder_depth = _projection_sizes(state, _ENCODERS, axis=1)
-  outputs, decoder_depth = _projection_sizes(state, _DECODERS, axis=0)
-  frequencies = np.asarray(_required(state, _FREQUENCIES), np.float32)
-  scalars = sum(inputs) - 2 * sum(outputs)
-  read = ChunkTransformerConfig(
-    width=_required(state, "decoder.pos_emb").shape[2],
-    depth=_count(state, "decoder.blocks"),
-    heads=heads,
-    encoder_depth=encoder_depth,
-    decoder_depth=decoder_depth,
-    absolute_metrics=scalars == 4 * (2 * len(frequencies) + 1),
-    frequencies=len(frequencies),
-    max_log2_frequency=float(round(math.log2(frequencies[-1]), 3)),
-    frequency_values=tuple(frequencies.tolist()),
-  )
-  # Where policies cut alike, the first is as good as the others.
-  for policy in ("layer_by_layer", "chunk_within_layer", "chunk"):
-    # A vector shorter than a chunk does not tell how long a chunk is; together with the scalars it may.
-    chunk_size = max(inputs if policy == "chunk" else outputs)
-    config = dataclasses.replace(read, split_policy=policy, chunk_size=chunk_size)
-    if token_sizes(layer_sizes, config) == (inputs, outputs):
-      return config
-  raise ValueError(
-    f"weights of a G.pt transformer: tokens of {outputs} entries do not cut layers of {list(layer_sizes)} parameters"
-  )
+  torch = command.library("torch")
+  try:
+    found = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+  except OSError as error:
+    raise UserError(f"{file}: {error.strerror or error}") from None
+  except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError, AttributeError) as error:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    raise UserError(f"{file}: not a PyTorch file of tensors alone: {reason}") from None
+  held = ", ".join(map(str, found)) if isinstance(found, dict) else type(found).__name__
+  if not isinstance(found, dict) or not isinstance(found.get(which), dict):
+    raise UserError(f"{file}: not a checkpoint of G.pt: {which} is not among what it holds ({held or 'nothing'})")
+  state = {}
+  for name, value in found[which].items():
+    if not isinstance(value, torch.Tensor):
+      raise UserError(f"{file}: not a checkpoint of G.pt: {name} of {which} is no tensor")
+    # Weights that data-parallel training saved are a module inside another.
+    state[str(name).removeprefix("module.")] = value.to(torch.float32).numpy()
+  optimizer = found.get("optim")
+  slots = optimizer.get("state", {}) if isinstance(optimizer, dict) else {}
+  return state, max([1, *(int(slot["step"]) for slot in slots.values() if "step" in slot)])
 
 
-def flax_parameters(state: Mapping[str, np.ndarray], config: ChunkTransformerConfig) -> dict[str, Any]:
-  """The release's `state_dict`, as arrays -> {"params": ...} for `ChunkTransformer.apply`.
+def import_weights(
+  file: str | Path,
+  task: Task,
+  metric: str,
+  directory: str | Path,
+  *,
+  which: str = "G_ema",
+  heads: int | None = None,
+  prediction: str = "x0",
+  scale: float | None = None,
+  metric_range: tuple[float, float] | None = None,
+) -> ChunkTransformerConfig:
+  """Writes a workdir that `g_pt.load` and every stage take; returns the model's sizes.
 
-  Raises ValueError where a weight is missing, or one is left that `config` has no place for.
+  Args:
+    file: a checkpoint of the release, a dict of `G`, `G_ema` and `optim`.
+    task: of the networks that the weights are for.
+    metric: that the weights are prompted with.
+    directory: the workdir; a corpus may be there, a trained G.pt may not.
+    which: the weights taken, `G_ema` or `G`.
+    heads: of attention; None: as published for the task.
+    prediction: what the model's output means, `x0` or `noise`.
+    scale: of parameters as the model sees them; None: as published for the task.
+    metric_range: beyond which a prompt gives a warning; None: the corpus's, or none.
+
+  Raises:
+    UserError: the file is not such a checkpoint, does not fit the task, or the workdir holds another model.
   """
-  left = {name: np.asarray(value, np.float32) for name, value in state.items() if name != _FREQUENCIES}
+  file, directory = Path(file), Path(directory)
+  published = PUBLISHED.get(task.name, Published(heads, scale))
+  heads, scale = heads or published.heads, scale or published.scale
+  for name, value in (("--heads", heads), ("--scale", scale)):
+    if not value or value < 0:
+      raise UserError(f"{name}: needed, greater than 0: the weights do not show it, and nothing is published of {task.name}")
+  for name in (workdir.TRAINED, workdir.CHECKPOINTS, EXPERIMENT):
+    if (directory / name).exists():
+      raise UserError(f"{directory}: {name} is in the way; choose another --workdir")
+  state, steps = read_checkpoint(file, which)
+  try:
+    order = layout.release_order(task)
+    model = config_of_state(state, layout.release_sizes(task), heads)
+    weights = flax_parameters(state, model)
+    diffusion = DiffusionConfig(timesteps=1000, schedule="linear", variable="parameters", prediction=prediction)
+  except ValueError as error:
+    raise UserError(f"{file}: {error}") from None
+  values = config_lib.default(task.name, metric, "chunk_transformer").to_dict()
+  values["model"] |= dataclasses.asdict(model)
+  values |= {"diffusion": dataclasses.asdict(diffusion), "sample": dataclasses.asdict(SampleConfig("ddpm", 1000))}
+  values["train"]["steps"] = steps
+  config_lib.parse(values)
+  statistics = _statistics(task, scale, metric_range or _corpus_range(directory, metric))
+  _check_shapes(file, weights, build(task, metric, model, diffusion, statistics, order).init)
+  with Checkpoints(directory / workdir.CHECKPOINTS) as checkpoints:
+    # Of an optimizer nothing is kept: these weights are sampled from, not trained on.
+    checkpoints.save(steps, {"step": np.int32(steps)}, weights, {"seconds": 0.0})
+  workdir.write_bytes(directory / workdir.METRICS, b"")  # no step of training was logged
+  workdir.write_bytes(directory / EXPERIMENT, _EXPERIMENT_FILE.encode())
+  content = {"config": values, "statistics": statistics._asdict(), "order": order}
+  workdir.write_json(directory / workdir.TRAINED, content | {"imported": {"file": file.name, "weights": which}})
+  return model
 
-  def take(name: str) -> np.ndarray:
-    value = _required(left, name)
-    del left[name]
-    return value
 
-  def norm(name: str) -> dict[str, np.ndarray]:
-    return {"scale": take(f"{name}.weight"), "bias": take(f"{name}.bias")}
+def _corpus_range(directory: Path, metric: str) -> tuple[float, float]:
+  """Least and greatest metric of the workdir's corpus; without one no prompt is outside."""
+  if (directory / workdir.CORPUS / MANIFEST).exists():
+    corpus = Corpus.open(directory / workdir.CORPUS)
+    if corpus.manifest.complete and metric in corpus.metrics:
+      values = corpus.read(corpus.metrics[metric])
+      values = values[np.isfinite(values)]
+      return float(values.min()), float(values.max())
+  largest = float(np.finfo(np.float32).max)  # finite: JSON knows no infinity
+  return -largest, largest
 
-  def kernel(name: str) -> dict[str, np.ndarray]:
-    return {"kernel": take(f"{name}.weight").T}
 
-  params: dict[str, Any] = {"positions": take("decoder.pos_emb")[0]}
-  params |= {"norm_in": norm("decoder.ln_in"), "norm_out": norm("decoder.ln_f")}
-  for i in range(config.depth):
-    block = f"decoder.blocks.{i}"
-    params[f"block_{i}"] = {
-      "attention_norm": norm(f"{block}.ln1"),
-      "mlp_norm": norm(f"{block}.ln2"),
-      **{
-        ours: kernel(f"{block}.{theirs}") | {"bias": take(f"{block}.{theirs}.bias")}
-        for theirs, ours in _BLOCK_LINEAR.items()
-      },
-    }
-  # An encoder or decoder is a list of linear layers with GELUs in between, which count.
-  for ours, theirs, depth in (("encode", _ENCODERS, config.encoder_depth), ("decode", _DECODERS, config.decoder_depth)):
-    for token in range(_count(state, theirs)):
-      for layer in range(depth):
-        params[f"{ours}_{token}_{layer}"] = kernel(f"{theirs}.{token}.{2 * layer}")
-  if left:
-    raise ValueError(f"weights of a G.pt transformer: no place for {', '.join(sorted(left))}")
-  return {"params": params}
+def _statistics(task: Task, scale: float, metric_range: tuple[float, float]) -> Statistics:
+  """Statistics under which the diffused variable is the parameters times `scale`; of runs nothing is known."""
+  std = dict.fromkeys(task.spec.names, DIFFUSED_STD / scale)
+  return Statistics(std, std, *metric_range, runs=0, test_runs=0, rejected=0, checkpoints=0, mean_final_metric=0.0)
+
+
+def _check_shapes(file: Path, weights: PyTree, init: Any) -> None:
+  wanted = jax.tree_util.tree_leaves_with_path(jax.eval_shape(init, jax.random.key(0)))
+  found = dict(jax.tree_util.tree_leaves_with_path(weights))
+  for path, leaf in wanted:
+    if path not in found or found[path].shape != leaf.shape:
+      here = found[path].shape if path in found else "missing"
+      raise UserError(f"{file}: {jax.tree_util.keystr(path)} is {here}, not {leaf.shape}")
+
+
+def _range(text: str) -> tuple[float, float]:
+  try:
+    low, high = map(float, text.split(","))
+  except ValueError:
+    raise argparse.ArgumentTypeError(f"{text!r} is not LOW,HIGH") from None
+  return low, high
+
+
+def main(arguments: Sequence[str]) -> None:
+  parser = command.Parser(description=__doc__, prog="python -m g_pt.interop.torch_weights")
+  parser.add_argument("file", metavar="FILE.pt", type=Path, help="checkpoint of the release")
+  parser.add_argument("--task", required=True, help="mnist, cifar10, cartpole or another of the table")
+  parser.add_argument("--metric", required=True, help="that the weights are prompted with, such as test_loss")
+  parser.add_argument("--workdir", required=True, type=Path, help="folder to write")
+  parser.add_argument("--weights", default="G_ema", choices=("G_ema", "G"), help="averaged (default) or raw weights")
+  parser.add_argument("--heads", type=int, help="of attention; default: as published for the task")
+  parser.add_argument("--prediction", default="x0", choices=("x0", "noise"), help="what the model's output means")
+  parser.add_argument("--scale", type=float, help="of parameters; default: as published for the task")
+  parser.add_argument("--metric-range", type=_range, metavar="LOW,HIGH", help="of the training runs, for warnings alone")
+  given = parser.parse_args(arguments)
+  task = command.task_named(given.task)
+  try:
+    task.metric(given.metric)
+  except ValueError as error:
+    raise UserError(f"--metric: {error}") from None
+  model = import_weights(
+    given.file, task, given.metric, given.workdir, which=given.weights, heads=given.heads,
+    prediction=given.prediction, scale=given.scale, metric_range=given.metric_range,
+  )
+  print(
+    f"{given.workdir}: a G.pt of {task.name} networks for {given.metric}, {model.depth} blocks of width {model.width} "
+    f"with {model.heads} heads; open it with g_pt.load or main.py --config={given.workdir / EXPERIMENT}"
+  )
+
+
+if __name__ == "__main__":
+  command.run(main, "torch_weights")

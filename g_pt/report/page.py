@@ -69,9 +69,10 @@ def _alignment(found: Results, metric: Metric, experiment: Experiment) -> Sectio
   networks, prompts = values["test"][0].shape
   caption = (
     f"Each of {networks} freshly initialised networks is asked for {prompts} values, from "
-    f"{words.setting(metric.best_prompt)} to the one it has, and gets one update for each. Prompt alignment is the "
-    "mean over networks of the R² of achieved against prompted: 1 is perfect, and leaving every network as it "
-    f"is scores {words.number(figures.unmoved_score(prompts))}."
+    f"{words.setting(metric.best_prompt)} to the one it has, and gets one update for each. Thin lines are single "
+    "networks; the band holds the middle 80 % of all of them. Prompt alignment is the mean over networks of the R² "
+    "of achieved against prompted: 1 is perfect, and leaving every network as it is scores "
+    f"{words.number(figures.unmoved_score(prompts))}."
   )
   return Section("Do networks get what is asked for?", caption, drawn)
 
@@ -94,12 +95,14 @@ def _one_update(found: Results, metric: Metric) -> Section:
     "rates tried, chosen on other networks."
   )
   never = [words.optimizer(name) for name, curve in curves.items() if curve.steps_to_match is None]
-  steps = words.count(int(found.array("curves.step")[-1]))
-  note = f"Not as good within {steps} steps: {', '.join(never)}." if never else ""
-  return Section(title, caption, {f"{metric.label} over optimizer steps".capitalize(): figure}, note)
+  note = f"Not as good within {words.count(found.optimizer_steps)} steps: {', '.join(never)}." if never else ""
+  return Section(title, caption, {f"{metric.label[:1].upper()}{metric.label[1:]} over optimizer steps": figure}, note)
 
 
 def _training(found: Results, experiment: Experiment) -> Section:
+  title = "How G.pt learned"
+  if not found.training:
+    return Section(title, "", {}, "This workdir holds no training steps.")
   drawn, notes = {}, []
   step, score, seconds = found.logged("prompt_alignment")
   if step.size:
@@ -111,8 +114,8 @@ def _training(found: Results, experiment: Experiment) -> Section:
     drawn["Training loss"] = figures.training_loss(step, loss, seconds)
   else:
     notes.append("No training loss was logged (train.log_every).")
-  caption = "Alignment is that of the averaged weights, on a part of the unseen runs, as training goes on."
-  return Section("How G.pt learned", caption, drawn, " ".join(notes))
+  caption = "Measured as training went on: alignment of the averaged weights on some of the unseen runs, and the loss."
+  return Section(title, caption, drawn, " ".join(notes))
 
 
 def _corpus(found: Results, metric: Metric) -> Section:
@@ -142,10 +145,11 @@ def _render(
     bodies.append(_section(section, first=len(drawn)))
     drawn |= {f"plot-{len(drawn) + i}": figure for i, figure in enumerate(section.figures.values())}
   bodies += [_summary(found), _origin(experiment, command)]
-  # plotly's own encoder writes < as \\u003c, so that no text can end the script element.
+  # plotly's own encoder writes < as \u003c, so that no text can end the script element.
   encoded = ", ".join(f'"{name}": {figure.to_json()}' for name, figure in drawn.items())
   return string.Template(template.PAGE).substitute(
     title=_text(f"G.pt on {found.summary['task']}: {metric.label}"),
+    policy=template.POLICY,
     style=template.STYLE,
     lead=_lead(found, metric),
     keys=_keys(found, metric),
@@ -170,18 +174,23 @@ def _keys(found: Results, metric: Metric) -> str:
   summary = found.summary
   one, alignment = summary["one_update"], summary["prompt_alignment"]
   keys = [
-    (words.number(alignment["test"]), f"prompt alignment on unseen runs ({words.number(alignment['train'])} on training runs)"),
+    (
+      words.number(alignment["test"]),
+      f"prompt alignment on unseen runs ({words.number(alignment['train'])} on training runs)",
+    ),
     (
       f"{words.number(one['start_mean'])} → {words.number(one['achieved_mean'])}",
-      f"mean {metric.label} of {one['networks']} unseen networks before and after one update",
+      f"{metric.label} before and after one update, mean of {one['networks']} unseen networks",
     ),
   ]
   reached = [(steps, name) for name, steps in one["steps_to_match"].items() if steps is not None]
   if reached:
     steps, name = min(reached)
-    keys.append((f"{words.count(steps)} steps", f"of {words.optimizer(name)}, the fastest optimizer here, to be as good"))
+    optimizer = words.optimizer(name)
+    worth = f"of {optimizer}, the fastest optimizer here, to be as good" if steps else "is all that one update is worth"
+    keys.append((words.plural(steps, "step"), worth))
   elif found.optimizers:
-    steps = words.count(int(found.array("curves.step")[-1]))
+    steps = words.count(found.optimizer_steps)
     keys.append((f"> {steps} steps", "of every optimizer compared: none is as good by the end of its run"))
   time = summary.get("seconds", {}).get("train")
   trained = f", trained in {words.duration(time)}" if time is not None else ""
@@ -207,8 +216,7 @@ def _section(section: Section, first: int) -> str:
 
 
 def _summary(found: Results) -> str:
-  steps = int(found.array("curves.step")[-1])
-  bodies = (_table(one) for one in table.tables(found.summary, steps))
+  bodies = (_table(one) for one in table.tables(found.summary, found.optimizer_steps))
   return f'<section><h2>Summary</h2><div class="tables">{"".join(bodies)}</div></section>'
 
 

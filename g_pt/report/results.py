@@ -20,7 +20,7 @@ class Results:
 
   summary: dict[str, Any]
   arrays: dict[str, np.ndarray]
-  training: tuple[dict[str, float], ...]  # a line of metrics.jsonl each
+  training: tuple[dict[str, float | int], ...]  # a line of metrics.jsonl each
   arrays_file: Path
 
   def array(self, name: str) -> np.ndarray:
@@ -33,11 +33,18 @@ class Results:
   def optimizers(self) -> tuple[str, ...]:
     return tuple(name for name in self.summary["one_update"]["learning_rate"] if f"curves.{name}" in self.arrays)
 
+  @property
+  def optimizer_steps(self) -> int | None:
+    """The length of the optimizers' runs; None where there are none."""
+    return int(self.array("curves.step")[-1]) if self.optimizers else None
+
   def logged(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(step, value, seconds) of the training lines that hold `name`."""
     lines = [line for line in self.training if name in line]
-    columns = [[line["step"] for line in lines], [line[name] for line in lines], [line["seconds"] for line in lines]]
-    return tuple(np.asarray(column) for column in columns)
+    return tuple(
+      np.asarray([line[field] for line in lines], kind)
+      for field, kind in (("step", np.int64), (name, np.float64), ("seconds", np.float64))
+    )
 
 
 def read(directory: Path) -> Results:
@@ -67,7 +74,7 @@ def _read_arrays(file: Path) -> dict[str, np.ndarray]:
     raise UserError(f"{file}: not readable: {error}") from None
 
 
-def _read_training(file: Path) -> tuple[dict[str, float], ...]:
+def _read_training(file: Path) -> tuple[dict[str, float | int], ...]:
   try:
     lines = file.read_text().splitlines()
   except FileNotFoundError:

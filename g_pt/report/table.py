@@ -8,6 +8,9 @@ from g_pt import tasks
 from g_pt.report import words
 
 
+_STAGES = ("corpus", "train", "evaluate", "report")  # in the order in which they run
+
+
 class Table(NamedTuple):
   title: str
   header: tuple[str, ...]  # of the columns; empty where a row is a name and a value
@@ -23,6 +26,12 @@ def tables(summary: dict[str, Any], steps: int | None = None) -> tuple[Table, ..
   alignment, one = summary["prompt_alignment"], summary["one_update"]
   corpus = summary["corpus"]
   runs = f"{words.count(corpus['runs'])} ({words.count(corpus['test_runs'])} held out, {corpus['rejected']} rejected)"
+  recorded = tuple(
+    (f"{other.label}, mean", words.number(one["recorded_mean"][name]))
+    for name, other in tasks.get(summary["task"]).metrics.items()
+    if name != summary["metric"] and name in one["recorded_mean"]
+  )
+  seconds = summary.get("seconds", {})
   span = f"{words.number(one['achieved_min'])} to {words.number(one['achieved_max'])}"
   optimizers = tuple(
     (
@@ -46,6 +55,7 @@ def tables(summary: dict[str, Any], steps: int | None = None) -> tuple[Table, ..
         ("start, mean", words.number(one["start_mean"])),
         ("achieved, mean", words.number(one["achieved_mean"])),
         ("achieved, lowest to highest", span),
+        *recorded,
       ),
     ),
     Table("Optimizers", ("", "learning rate", "final mean", "steps to match"), optimizers),
@@ -59,7 +69,7 @@ def tables(summary: dict[str, Any], steps: int | None = None) -> tuple[Table, ..
         ("parameters of G.pt", words.count(summary["model"]["parameters"])),
       ),
     ),
-    Table("Time", (), tuple((name, words.duration(value)) for name, value in summary.get("seconds", {}).items())),
+    Table("Time", (), tuple((name, words.duration(seconds[name])) for name in _STAGES if name in seconds)),
   )
   return tuple(table for table in every if table.rows)
 

@@ -2,7 +2,7 @@
 
 STYLE = """
 :root {
-  color-scheme: light dark;
+  color-scheme: light dark; --wide: minmax(min(100%, 440px), 1fr);
   --page: #ffffff; --panel: #f6f7f9; --ink: #1b1f24; --muted: #59616b; --line: #d9dde2; --grid: #e9ecef;
 }
 @media (prefers-color-scheme: dark) {
@@ -24,17 +24,21 @@ p { margin: .3rem 0 .8rem; max-width: 46rem; }
 .keys dt { font-size: .9rem; line-height: 1.4; }
 .keys dd { margin: 0 0 .2rem; font-size: 1.75rem; font-weight: 640; line-height: 1.25; white-space: nowrap; }
 .keys div { display: flex; flex-direction: column-reverse; justify-content: flex-end; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 1.5rem; }
+.figures, .tables { display: grid; grid-template-columns: repeat(auto-fit, var(--wide)); }
+.figures { gap: 1.5rem; }
 figure { margin: 1rem 0 0; min-width: 0; }
 figcaption { font-weight: 600; padding-left: .2rem; }
 .plot { width: 100%; }
-.tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 1.6rem 2.5rem; margin-top: 1rem; }
+.tables { gap: 1.6rem 2.5rem; align-items: start; margin-top: 1rem; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .95rem; }
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 th, td { padding: .32rem .2rem .32rem .7rem; border-top: 1px solid var(--line); text-align: right; font-weight: 400; }
 th:first-child { text-align: left; padding-left: 0; }
 thead th { vertical-align: bottom; }
-pre { background: var(--panel); border-radius: 8px; padding: .8rem 1rem; overflow-x: auto; font: .85rem/1.5 ui-monospace, Menlo, Consolas, monospace; }
+pre {
+  background: var(--panel); border-radius: 8px; padding: .8rem 1rem; overflow-x: auto;
+  font: .85rem/1.5 ui-monospace, Menlo, Consolas, monospace;
+}
 summary { cursor: pointer; }
 @media print { body { max-width: none; } figure, table { break-inside: avoid; } }
 """
@@ -43,7 +47,10 @@ summary { cursor: pointer; }
 SCRIPT = """
 (() => {
   const figures = JSON.parse(document.getElementById("figures").textContent);
-  const options = {responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"]};
+  const options = {
+    responsive: true, displaylogo: false, showSendToCloud: false,
+    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"]
+  };
   const theme = () => {
     const style = getComputedStyle(document.documentElement);
     const colour = name => style.getPropertyValue("--" + name).trim();
@@ -62,6 +69,11 @@ SCRIPT = """
   const elements = Array.from(document.querySelectorAll(".plot"));
   for (const element of elements) {
     const {data, layout} = figures[element.id];
+    if (innerWidth < 600) {
+      // The legend takes a line for each entry. Labels with leaders would be cut off; the tables have their numbers.
+      layout.height += 20 * data.filter(trace => trace.showlegend !== false).length;
+      layout.annotations = (layout.annotations || []).filter(label => label.showarrow === false);
+    }
     Plotly.newPlot(element, data, {...layout, template: theme()}, options);
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
@@ -70,11 +82,14 @@ SCRIPT = """
 })();
 """
 
+# Nothing but what the page itself holds; blob: is for saving a figure as an image.
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:">
+<meta http-equiv="Content-Security-Policy" content="$policy">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
 <style>$style</style>

@@ -14,7 +14,7 @@ _OPTIMIZERS = {
 }
 
 
-def number(value: float) -> str:
+def number(value: float | int) -> str:
   """Three significant digits, whole from 100 on: 0.0500, 2.33, 84.4, 1,235."""
   value = float(value)
   if not math.isfinite(value):
@@ -24,13 +24,17 @@ def number(value: float) -> str:
   return f"{value:#.3g}".rstrip(".") if value else "0"
 
 
-def setting(value: float) -> str:
+def setting(value: float | int) -> str:
   """A number that somebody chose: no trailing zeros, nor the digits that float32 adds."""
   return f"{value:.3g}"
 
 
 def count(value: int) -> str:
   return f"{value:,}"
+
+
+def plural(value: int, noun: str) -> str:
+  return f"{count(value)} {noun if value == 1 else noun + 's'}"
 
 
 def short_count(value: int) -> str:
@@ -41,7 +45,7 @@ def short_count(value: int) -> str:
   return str(value)
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | int) -> str:
   """8.7 s, 5 min 12 s, 2 h 05 min."""
   if seconds < 59.95:
     return f"{seconds:.1f} s"

@@ -98,14 +98,16 @@ def test_examples_of_a_batch_do_not_touch_each_other(name):
   np.testing.assert_allclose(apply(weights, *others)[0], apply(weights, *inputs)[0], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("residual", [True, False])
-def test_a_new_model_returns_the_start_or_nothing(residual):
-  inputs = inputs_of(SPECS["two hidden layers"])
-  module = NeuronTransformer(SPECS["two hidden layers"], CONFIG, residual)
-  out, _ = jax.jit(module.init_with_output)(jax.random.key(0), *inputs)
-  np.testing.assert_array_equal(out, inputs[1] if residual else 0.0)
+def test_a_new_model_returns_the_start_or_without_residual_nothing():
+  name = "two hidden layers"
+  inputs = inputs_of(SPECS[name])
+  module = NeuronTransformer(SPECS[name], CONFIG, residual=False)
+  out, weights = jax.jit(module.init_with_output)(jax.random.key(0), *inputs)
+  np.testing.assert_array_equal(out, 0.0)
+  np.testing.assert_array_equal(model(name)[1](weights, *inputs), inputs[1])
 
 
+@pytest.mark.parametrize("name", ["three hidden layers", "convolutions"])
 def test_a_gradient_reaches_every_weight(name):
   weights, apply = model(name)
   inputs = inputs_of(SPECS[name])

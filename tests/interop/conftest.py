@@ -1,0 +1,55 @@
+"""A task of MNIST's shape that needs no download, and how a command ends."""
+
+import dataclasses
+import sys
+
+import numpy as np
+import pytest
+
+from g_pt import tasks
+from g_pt.interop import command
+from g_pt.tasks import classifiers, datasets
+from g_pt.tasks.base import Metric
+from g_pt.tasks.supervised import SupervisedRecipe
+
+
+@pytest.fixture(scope="package")
+def mnist():
+  """The paper's MNIST networks, 784-10-10, on random images; in the table of tasks for as long as it is used."""
+
+  def load(data_dir):
+    del data_dir
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(40, 784)).astype(np.float32)
+    labels = rng.integers(10, size=40).astype(np.int32)
+    return datasets.Images(datasets.Examples(images[:32], labels[:32]), datasets.Examples(images[32:], labels[32:]))
+
+  task = classifiers.classifier(
+    name="mnist",
+    network=classifiers.MLP((10, 10)),
+    hidden_layers=classifiers.mlp_hidden_layers((10, 10)),
+    input_shape=(784,),
+    load=load,
+    metrics={
+      "test_loss": Metric("test loss (nats)", False, best_prompt=0.1, recursive_prompt=0.1),
+      "test_error": Metric("test error (%)", False, best_prompt=5.0, recursive_prompt=5.0),
+    },
+    recipe=SupervisedRecipe(epochs=2, batch_size=8),
+  )
+  task = dataclasses.replace(task, optimizers=("sgd",))
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(tasks.TASKS, "mnist", task)
+    yield task
+
+
+@pytest.fixture
+def run_command(monkeypatch, capsys):
+  """(main, arguments) -> (exit status, stdout, stderr) of a command of the package."""
+
+  def run(main, *arguments):
+    monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
+    with pytest.raises(SystemExit) as exit_info:
+      command.run(main, "command")
+    return exit_info.value.code, *capsys.readouterr()
+
+  return run
