@@ -17,9 +17,9 @@ from g_pt.config import default
 
 def get_config(variant: str = "default") -> ConfigDict:
   config = default("digits", "test_loss")
-  config.corpus.runs = 2048
+  config.corpus.update(runs=8192, checkpoints=32, group_size=128)
   config.diffusion.variable = "update"
-  config.train.steps = 2600
+  config.train.steps = 2000
   config.train.optimizer = "muon"
   config.train.learning_rate = 6e-3
   config.train.pairs.initial_fraction = 0.4

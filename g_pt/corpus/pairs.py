@@ -57,13 +57,15 @@ class Pairs(NamedTuple):
 def pair_source(runs: Runs, metric: Metric, bins: int) -> PairSource:
   """Sorts every possible target into bins of equal width in the metric's coordinate.
 
-  Bins that hold fewer than a thousandth of their share are left out: a few
-  outliers would be drawn as often as all the others.
+  The first and the last bin take in all that lies beyond the 0.5 % and the
+  99.5 % quantile, and bins between them that hold fewer than a thousandth of
+  their share are left out: a few outliers, drawn as often as all the others,
+  would be learned by heart.
   """
   coordinate = np.asarray(metric.coordinate(jnp.asarray(runs.metric[:, 1:]))).ravel()
   order = np.argsort(coordinate, kind="stable").astype(np.int32)
-  edges = np.linspace(coordinate.min(), coordinate.max(), bins + 1)
-  edges[-1] = np.inf
+  edges = np.linspace(*np.quantile(coordinate, [0.005, 0.995]), bins + 1)
+  edges[0], edges[-1] = -np.inf, np.inf
   starts = np.searchsorted(coordinate[order], edges)
   counts = np.diff(starts)
   kept = counts > 1e-3 * len(order) / bins

@@ -11,7 +11,6 @@ import shlex
 import string
 from typing import Any, NamedTuple
 
-import numpy as np
 from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 

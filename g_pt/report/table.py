@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from g_pt import tasks
 from g_pt.report import words
 
-
 _STAGES = ("corpus", "train", "evaluate", "report")  # in the order in which they run
 
 

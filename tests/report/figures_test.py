@@ -93,6 +93,7 @@ def test_axis_and_labels_follow_the_direction_of_the_metric(arrays, curves, metr
   curves["adamw"].metric[:, 2] = sign * 1e9
   curves["sgd"].metric[:, 3] = np.nan
   figure = one_update(arrays, curves, metric)
+  assert all(np.isfinite(trace.y).all() for trace in figure.data if trace.fill == "toself")
   low, high = sorted(sign * np.asarray(figure.layout.yaxis.range))
   assert low < 0.12 and arrays["one_update.start"].max() * sign < high < 3.2
   assert all(np.sign(label.ay) == -sign for label in figure.layout.annotations)  # pixels count downwards

@@ -18,13 +18,18 @@ def test_numbers_have_three_significant_digits(value, expected):
 
 @pytest.mark.parametrize(
   ("seconds", "expected"),
-  [(0.04, "0.0 s"), (59.9, "59.9 s"), (59.97, "1 min 00 s"), (312, "5 min 12 s"), (3599.9, "1 h 00 min"), (7500, "2 h 05 min")],
-)
+  [
+    (0.04, "0.0 s"), (59.9, "59.9 s"), (59.97, "1 min 00 s"), (312, "5 min 12 s"), (3599.9, "1 h 00 min"),
+    (7500, "2 h 05 min"),
+  ],
+)  # fmt: skip
 def test_durations_carry(seconds, expected):
   assert words.duration(seconds) == expected
 
 
-@pytest.mark.parametrize(("value", "expected"), [(760, "760"), (51957, "52K"), (1391234, "1.39M"), (2_100_000_000, "2.1B")])
+@pytest.mark.parametrize(
+  ("value", "expected"), [(760, "760"), (51957, "52K"), (1391234, "1.39M"), (2_100_000_000, "2.1B")]
+)
 def test_short_counts(value, expected):
   assert words.short_count(value) == expected
 
