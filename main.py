@@ -4,6 +4,7 @@ This file turns flags into a configuration and errors into one line; all else is
 """
 
 from pathlib import Path
+import shlex
 import sys
 
 from absl import app, flags, logging
@@ -20,7 +21,7 @@ flags.mark_flags_as_required(["config", "workdir"])
 def main(_) -> None:
   logging.set_verbosity(logging.WARNING)  # Orbax tells of every file
   experiment = config.parse(_CONFIG.value.to_dict())
-  stages.run(experiment, Path(_WORKDIR.value), _STAGE.value)
+  stages.run(experiment, Path(_WORKDIR.value), _STAGE.value, shlex.join(["python", *sys.argv]))
 
 
 def _parse_flags(arguments: list[str]) -> list[str]:

@@ -94,7 +94,8 @@ def report(experiment: Experiment, directory: Path) -> None:
     raise UserError(f"{directory}: not evaluated yet ({workdir.SUMMARY} is missing); run --stage=evaluate")
   _refuse_other_settings(directory / workdir.EVALUATED, experiment)
   began = time.monotonic()
-  page.write(directory, experiment)
+  command = directory / workdir.COMMAND
+  page.write(directory, experiment, command.read_text().strip() if command.exists() else None)
   summary["seconds"]["report"] = round(time.monotonic() - began, 1)
   workdir.write_json(directory / workdir.SUMMARY, summary)
 
@@ -107,13 +108,18 @@ STAGES: dict[str, Callable[[Experiment, Path], Any]] = {
 }
 
 
-def run(experiment: Experiment, directory: Path, stage: str) -> None:
-  """Runs one stage, or with `all` each in turn, and prints the summary after those that make or show it."""
+def run(experiment: Experiment, directory: Path, stage: str, command: str | None = None) -> None:
+  """Runs one stage, or with `all` each in turn, and prints the summary after those that make or show it.
+
+  `command` is the command line that asked for it, for the report to show.
+  """
   if stage != "all" and stage not in STAGES:
     raise UserError(f"--stage: unknown {stage!r}; it is one of: {', '.join(STAGES)}, all")
   try:
     directory.mkdir(parents=True, exist_ok=True)
     workdir.write_json(directory / workdir.CONFIG, experiment.values)
+    if command:
+      workdir.write_bytes(directory / workdir.COMMAND, f"{command}\n".encode())
   except OSError as error:
     raise UserError(f"--workdir: cannot write to {directory}: {error.strerror}") from None
   for name in STAGES if stage == "all" else [stage]:

@@ -1,6 +1,7 @@
 """Where things lie in a workdir, and how its JSON files are written.
 
     config.json          the resolved configuration of the last command
+    command.txt          that command
     corpus/              checkpoints of small networks, unless corpus.path names another place
     train.json           settings and corpus statistics of the model
     checkpoints/         of G.pt
@@ -19,6 +20,7 @@ from typing import Any
 from g_pt.errors import UserError
 
 CONFIG = "config.json"
+COMMAND = "command.txt"
 CORPUS = "corpus"
 TRAINED = "train.json"
 CHECKPOINTS = "checkpoints"

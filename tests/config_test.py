@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+from pathlib import Path
 import subprocess
 import sys
 
@@ -12,8 +13,6 @@ from g_pt import config, models, tasks
 from g_pt.corpus.generate import CorpusConfig
 from g_pt.errors import ConfigError
 from g_pt.train import TrainConfig
-
-from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))

@@ -24,11 +24,11 @@ def start(process_environment):
 
   def start(directory):
     command = [sys.executable, "main.py", "--config=experiments/digits_loss.py:smoke", f"--workdir={directory}"]
-    errors = directory.with_suffix(".stderr").open("a")
-    process = subprocess.Popen(command, cwd=ROOT, env=process_environment, stdout=subprocess.PIPE, stderr=errors, text=True)
-    errors.close()
-    running.append(process)
-    return process
+    with directory.with_suffix(".stderr").open("a") as errors:
+      running.append(
+        subprocess.Popen(command, cwd=ROOT, env=process_environment, stdout=subprocess.PIPE, stderr=errors, text=True)
+      )
+    return running[-1]
 
   yield start
   for process in running:
@@ -63,6 +63,12 @@ def checkpoints(directory):
   """Steps of the whole checkpoints."""
   folder = directory / workdir.CHECKPOINTS
   return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit()) if folder.exists() else []
+
+
+def logged(directory):
+  """The lines of metrics.jsonl but for the time that they took."""
+  lines = [json.loads(line) for line in (directory / workdir.METRICS).read_text().splitlines()]
+  return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 
 
 def processor_seconds(process):
@@ -117,9 +123,5 @@ def test_killed_in_every_stage_it_ends_the_same(start, uninterrupted, tmp_path):
   arrays, whole_arrays = (np.load(path / workdir.ARRAYS) for path in (directory, whole))
   for name in whole_arrays:
     np.testing.assert_array_equal(arrays[name], whole_arrays[name], err_msg=name)
-  logs = [[json.loads(line) for line in (path / workdir.METRICS).read_text().splitlines()] for path in (directory, whole)]
-  for log in logs:
-    for line in log:
-      del line["seconds"]
-  assert logs[0] == logs[1]
+  assert logged(directory) == logged(whole)
   assert f"report: {directory / workdir.REPORT}" in printed and len(printed) > len(whole_printed) / 2

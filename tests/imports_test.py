@@ -80,7 +80,7 @@ def dependencies():
 def layer(module):
   """(height, line entry) of a module: the longest entry that it lies in."""
   entries = [(entry, height) for height, line in enumerate(LAYERS) for entry in line]
-  matches = [(entry, height) for entry, height in entries if module == entry or entry and module.startswith(f"{entry}.")]
+  matches = [(entry, height) for entry, height in entries if f"{module}.".startswith(f"{entry}.")]
   assert matches, f"g_pt.{module} has no place in LAYERS yet"
   entry, height = max(matches, key=lambda match: len(match[0]))
   return height, entry

@@ -93,8 +93,11 @@ trees = st.recursive(
 @hypothesis.given(trees, st.integers(0, 1000))
 def test_round_trips_are_exact(shapes, seed):
   rng = np.random.default_rng(seed)
-  is_shape = lambda node: isinstance(node, tuple)
-  tree = jax.tree.map(lambda size: jnp.asarray(rng.normal(size=size), jnp.float32), shapes, is_leaf=is_shape)
+
+  def draw(size):
+    return jnp.asarray(rng.normal(size=size), jnp.float32)
+
+  tree = jax.tree.map(draw, shapes, is_leaf=lambda node: isinstance(node, tuple))
   spec = ParameterSpec.of(tree)
   theta = spec.flatten(tree)
   assert theta.shape == (spec.size,)

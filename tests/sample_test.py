@@ -67,7 +67,7 @@ def test_the_same_key_gives_the_same_networks(gpt, network, prompt):
 def test_a_second_call_compiles_nothing(gpt, networks, prompt, caplog):
   gpt.sample(networks, prompt, key=KEY, num_samples=2)
   with jax.log_compiles():
-    gpt.sample(jax.tree.map(lambda x: x, networks), [prompt, 0.9 * prompt, 1.1 * prompt], key=jax.random.key(77), num_samples=2)
+    gpt.sample(networks, [prompt, 0.9 * prompt, 1.1 * prompt], key=jax.random.key(77), num_samples=2)
   assert not [record.getMessage() for record in caplog.records if "ompil" in record.getMessage()]
 
 
@@ -107,7 +107,8 @@ def test_a_prompt_or_count_that_does_not_fit_is_refused(gpt, networks, prompt):
 
 
 def test_networks_of_other_shapes_are_refused(gpt, network, prompt):
-  for other in (jax.tree.map(lambda x: x[..., :-1], network), {"layer_0": network["layer_0"]}, network | {"layer_2": network["layer_0"]}):
+  narrow = jax.tree.map(lambda x: x[..., :-1], network)
+  for other in (narrow, {"layer_0": network["layer_0"]}, network | {"layer_2": network["layer_0"]}):
     with pytest.raises(UserError, match="^parameters: a network of .*layer_0/kernel.* is needed") as error:
       gpt.sample(other, prompt, key=KEY)
     assert "\n" not in str(error.value)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from g_pt import sharding
-from g_pt.corpus.pairs import PairsConfig, pair_source
+from g_pt.corpus.pairs import pair_source
 from g_pt.corpus.prepare import Runs, Statistics
 from g_pt.errors import ConfigError
 from g_pt.generator import DiffusionConfig, build
 from g_pt.models.neuron_transformer import NeuronTransformerConfig
 from g_pt.train import TrainConfig, init_state, make_optimizer, train_step
 
-CONFIG = TrainConfig(steps=5, batch_size=32, microbatches=2, learning_rate=1e-2, warmup_steps=1, pairs=PairsConfig(bins=4))
+CONFIG = TrainConfig(steps=5, batch_size=32, microbatches=2, learning_rate=1e-2, warmup_steps=1)
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,9 @@ def compiled(toy):
   model = NeuronTransformerConfig(width=8, depth=1, heads=2, frequencies=3)
   generator = build(toy, "test_loss", model, DiffusionConfig(), Statistics(std, std, 0.1, 2.0, 10, 2, 0, 5, 0.2))
   rng = np.random.default_rng(0)
-  runs = Runs(rng.normal(size=(13, 5, toy.spec.size)).astype(np.float32), rng.uniform(0.1, 2, (13, 5)).astype(np.float32))
-  source, optimizer = pair_source(runs, toy.metrics["test_loss"], 4), make_optimizer(CONFIG)
+  theta, metric = rng.normal(size=(13, 5, toy.spec.size)), rng.uniform(0.1, 2, (13, 5))
+  runs = Runs(theta.astype(np.float32), metric.astype(np.float32))
+  source, optimizer = pair_source(runs, toy.metrics["test_loss"], CONFIG.pairs.bins), make_optimizer(CONFIG)
   start = jax.jit(functools.partial(init_state, generator, optimizer))(jax.random.key(0))
 
   @functools.cache

@@ -31,7 +31,7 @@ def directory(smoke_workdir, tmp_path):
   [
     ("corpus", "seed", 9, "corpus holds a corpus made under other settings: corpus.seed is 0 there, 9 here"),
     ("train", "corpus.recipe.momentum", 0.5, "corpus.recipe.momentum is 0.9 there, 0.5 here"),
-    ("train", "model.width", 20, "made under other settings: model.width is 16 there, 20 here; choose another --workdir"),
+    ("train", "model.width", 20, "under other settings: model.width is 16 there, 20 here; choose another --workdir"),
     ("train", "train.pairs.bins", 3, "train.pairs.bins is 64 there, 3 here"),
     ("evaluate", "diffusion.variable", "parameters", "diffusion.variable is 'update' there, 'parameters' here"),
     ("evaluate", "train.steps", 50, "train.steps is 40 there, 50 here"),

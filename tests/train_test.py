@@ -54,7 +54,8 @@ def source(toy):
   first, way = rng.normal(0, 0.3, (2, 13, toy.spec.size))
   theta = first[:, None] + np.linspace(0, 1, 5)[:, None] * way[:, None]
   metric = 2.0 - np.linspace(0, 1.8, 5) + rng.uniform(0, 0.1, (13, 5))
-  return pair_source(Runs(theta.astype(np.float32), metric.astype(np.float32)), toy.metrics["test_loss"], CONFIG.pairs.bins)
+  runs = Runs(theta.astype(np.float32), metric.astype(np.float32))
+  return pair_source(runs, toy.metrics["test_loss"], CONFIG.pairs.bins)
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +162,7 @@ def test_a_finished_training_is_left_alone(last_state, run, uninterrupted):
   assert lines(uninterrupted) == before
 
 
-def test_a_number_that_is_not_finite_stops_training_and_names_the_step(last_state, run, source, uninterrupted, tmp_path):
+def test_a_number_that_is_not_finite_stops_training_at_its_step(last_state, run, source, uninterrupted, tmp_path):
   with pytest.raises(Killed):
     run(tmp_path, probe=killed_at(1))
   # From here on every batch holds some of it.
@@ -188,7 +189,8 @@ def test_nothing_is_compiled_after_the_first_step(run, tmp_path, caplog):
     with pytest.raises(Killed):
       run(tmp_path, mesh=four, probe=killed_at(1))
     run(tmp_path, mesh=four)
-  compiled = [record.getMessage().split()[1] for record in caplog.records if record.getMessage().startswith("Compiling")]
+  messages = [record.getMessage() for record in caplog.records]
+  compiled = [message.split()[1] for message in messages if message.startswith("Compiling")]
   # Once in each process.
   assert compiled.count("jit(train_step)") == 2, compiled
 
@@ -220,10 +222,14 @@ def test_a_step_is_the_mean_over_microbatches(toy, generator, source, fresh):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_kernels_decay_and_nothing_else(name):
   config = dataclasses.replace(CONFIG, optimizer=name, weight_decay=0.1, warmup_steps=0)
-  weights = {"layer": {"kernel": jnp.full((4, 4), 2.0), "bias": jnp.full(4, 2.0)}, "other": {"kernel": jnp.ones((2, 3))}}
+  weights = {
+    "layer": {"kernel": jnp.full((4, 4), 2.0), "bias": jnp.full(4, 2.0)},
+    "other": {"kernel": jnp.ones((2, 3)), "positions": jnp.ones((5, 4))},
+  }
   optimizer = make_optimizer(config)
   zero = jax.tree.map(jnp.zeros_like, weights)
   updates, _ = jax.jit(lambda: optimizer.update(zero, optimizer.init(weights), weights))()
   np.testing.assert_allclose(updates["layer"]["kernel"], -config.learning_rate * 0.1 * 2.0, rtol=1e-5)
   np.testing.assert_allclose(updates["other"]["kernel"], -config.learning_rate * 0.1, rtol=1e-5)
   np.testing.assert_array_equal(updates["layer"]["bias"], 0.0)
+  np.testing.assert_array_equal(updates["other"]["positions"], 0.0)

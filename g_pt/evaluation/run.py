@@ -54,6 +54,7 @@ def evaluate(
       "achieved_min": float(one.achieved.min()),
       "achieved_max": float(one.achieved.max()),
       "recorded_mean": {name: float(values.mean()) for name, values in one.recorded.items()},
+      "optimizer_steps": int(curves.step[-1]),
       "steps_to_match": steps_to_match(gpt.metric, curves, mean),
       "learning_rate": {name: curve.learning_rate for name, curve in curves.by_optimizer.items()},
       "optimizer_final_mean": {name: float(c.metric[:, -1].mean()) for name, c in curves.by_optimizer.items()},

@@ -188,7 +188,8 @@ def _read(
   for path, members in itertools.groupby(runs, key=lambda run: run[0]):
     for run, table in release_dataset.visit(path, read, [run for _, run in members]):
       if isinstance(table, BadRunError) or table.theta.shape != theta.shape[1:]:
-        raise UserError(f"{path}: run {run} is no longer as it was when the import began")
+        found = table if isinstance(table, BadRunError) else f"vectors {table.theta.shape}"
+        raise UserError(f"{path}: run {run} is no longer as it was when the import began: {found}")
       theta[row], step[row] = table.theta[:, back], release_dataset.steps(table.keys, per_epoch)
       for ours, theirs in source.metrics.items():
         values[ours][row] = table.metrics[theirs]

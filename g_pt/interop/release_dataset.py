@@ -65,8 +65,13 @@ class Folder:
       raise BadRunError(f"{INDEX} lists no checkpoints of it")
     return checkpoints
 
-  def value(self, key: str) -> memoryview:
-    """The bytes under a key, where they lie; valid while the folder is open."""
+  def vector(self, key: str) -> Float[np.ndarray, "entry"]:
+    value = self._value(key)
+    if len(value) % 4:
+      raise BadRunError(f"{key} is {len(value)} bytes, not a vector of float32")
+    return np.frombuffer(value, np.float32).copy()  # what is under a key lies in the file, while that is open
+
+  def _value(self, key: str) -> memoryview:
     lmdb = command.library("lmdb")
     try:
       value = self._transaction.get(key.encode())
@@ -84,19 +89,23 @@ class Folder:
     checkpoints = self.checkpoints(run)
     metrics = [{name for name, value in numbers.items() if _is_number(value)} for numbers in checkpoints.values()]
     for key in checkpoints:
-      entries, odd = divmod(len(self.value(key)), 4)
-      if odd or entries != sum(sizes):
-        raise BadRunError(f"{key} is a vector of {entries} numbers, not {sum(sizes)}")
+      if len(self._value(key)) != 4 * sum(sizes):
+        raise BadRunError(f"{key} is a vector of {len(self._value(key)) / 4:g} numbers, not {sum(sizes)}")
     for key in list(checkpoints)[:1]:
-      arch = np.frombuffer(self.value(f"{key}_arch"), np.float32).astype(int).tolist()
+      arch = self.vector(f"{key}_arch").astype(int).tolist()
       if arch != list(sizes):
         raise BadRunError(f"{key}_arch tells of layers of {arch} parameters, not {list(sizes)}")
     return len(checkpoints), frozenset(set.intersection(*metrics) if metrics else ())
 
   def read(self, run: str, metrics: Sequence[str]) -> RunTable:
+    """All of a run; what `check` passed may have changed since."""
     checkpoints = self.checkpoints(run)
-    theta = np.stack([np.frombuffer(self.value(key), np.float32) for key in checkpoints])
-    values = {name: np.array([numbers[name] for numbers in checkpoints.values()], np.float32) for name in metrics}
+    vectors = [self.vector(key) for key in checkpoints]
+    try:
+      theta = np.stack(vectors)
+      values = {name: np.array([numbers[name] for numbers in checkpoints.values()], np.float32) for name in metrics}
+    except (ValueError, KeyError) as error:
+      raise BadRunError(f"its checkpoints are not alike: {error}") from None
     return RunTable(tuple(checkpoints), theta, values)
 
 

@@ -69,7 +69,8 @@ def loss_and_error(
   highest = jnp.max(logits, axis=0)
   log_total = highest + jnp.log(jnp.sum(jnp.exp(logits - highest[None]), axis=0))
   own = jnp.sum(jnp.where(jnp.arange(logits.shape[0])[:, None] == labels[None], logits, 0.0), axis=0)
-  return jnp.mean(log_total - own), 100 * jnp.mean(own < highest)
+  # Not `own < highest`: a network that diverged (NaN) is always wrong.
+  return jnp.mean(log_total - own), 100 * jnp.mean(~(own >= highest))
 
 
 def _gather(data: Images, indices: Int[Array, "example"], key: Array) -> Examples:

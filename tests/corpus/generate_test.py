@@ -91,7 +91,8 @@ def test_a_corpus_holds_whole_runs(toy, whole):
   # No two runs, and no two groups, are alike.
   assert len(np.unique(content["theta"].reshape(20, -1), axis=0)) == 20
   assert whole.manifest.complete
-  assert whole.manifest.parameters == [["layer_0/bias", [5]], ["layer_0/kernel", [7, 5]], ["layer_1/bias", [3]], ["layer_1/kernel", [5, 3]]]
+  shapes = {"layer_0/bias": [5], "layer_0/kernel": [7, 5], "layer_1/bias": [3], "layer_1/kernel": [5, 3]}
+  assert whole.manifest.parameters == [[name, shape] for name, shape in shapes.items()]
 
 
 def test_a_run_starts_by_its_own_number_whatever_its_group(toy, whole):
@@ -139,10 +140,12 @@ def test_a_whole_corpus_is_left_alone(make, whole, monkeypatch):
 
 
 def test_other_settings_are_refused_and_named(toy, recipe, whole):
+  faster = dataclasses.replace(recipe, learning_rate=0.5)
+  larger = dataclasses.replace(CONFIG, runs=6, save_points="uniform")
   others = (
     (recipe, CONFIG, 4, "corpus.seed is 3 there, 4 here"),
-    (dataclasses.replace(recipe, learning_rate=0.5), CONFIG, SEED, "corpus.recipe.learning_rate is 0.1 there, 0.5 here"),
-    (recipe, dataclasses.replace(CONFIG, runs=6, save_points="uniform"), SEED, "corpus.runs is 5 there, 6 here; corpus.save_points is 'log' there, 'uniform' here"),
+    (faster, CONFIG, SEED, "corpus.recipe.learning_rate is 0.1 there, 0.5 here"),
+    (recipe, larger, SEED, "runs is 5 there, 6 here; corpus.save_points is 'log' there, 'uniform' here"),
   )
   for other_recipe, config, seed, message in others:
     with pytest.raises(CorpusError, match=message) as error:

@@ -68,8 +68,8 @@ def test_metric_weighting_covers_the_metric_evenly(runs, spec):
   bins = 8
   pairs, _, _, target = draw(runs, spec, weighting="metric", bins=bins)
   coordinate = np.asarray(METRIC.coordinate(jnp.asarray(runs.metric[:, 1:])))
-  edges = np.linspace(coordinate.min(), coordinate.max(), bins + 1)
-  edges[-1] = np.inf
+  edges = np.linspace(*np.quantile(coordinate, [0.005, 0.995]), bins + 1)
+  edges[0], edges[-1] = -np.inf, np.inf
   drawn = np.histogram(np.asarray(METRIC.coordinate(pairs.target_metric)), edges)[0]
   assert_even(drawn)
   # The corpus itself is far from even.
@@ -89,13 +89,20 @@ def test_metric_weighting_starts_anywhere_before_the_target(runs, spec):
     assert_even(np.bincount(start[target == checkpoint], minlength=checkpoint))
 
 
-def test_a_bin_of_a_few_outliers_is_left_out(spec):
-  metric = np.full((2000, 3), 1.0, np.float32) + np.random.default_rng(0).uniform(0, 0.01, (2000, 3)).astype(np.float32)
-  metric[7, 2] = 50.0
-  source = pair_source(Runs(np.zeros((2000, 3, spec.size), np.float32), metric), METRIC, bins=4)
-  # A thousandth of a bin's share is one checkpoint here.
-  assert int(source.bin_count.sum()) == 3999
+def test_outliers_are_drawn_no_more_often_than_others(spec):
+  """One in 4,000 targets beyond all others, and one in a wide gap between them."""
+  metric = np.random.default_rng(0).uniform(0, 0.01, (2000, 3)) + np.array([9.0, 2.0, 1.0])
+  metric[7, 2], metric[8, 2] = 50.0, 1.45
+  source = pair_source(Runs(np.zeros((2000, 3, spec.size), np.float32), metric.astype(np.float32)), METRIC, bins=4)
   np.testing.assert_array_equal(np.sort(source.by_metric), np.arange(4000))
+  drawn = [
+    set(np.asarray(source.by_metric)[start : start + count].tolist())
+    for start, count in zip(source.bin_start.tolist(), source.bin_count.tolist())
+  ]
+  assert sum(len(members) for members in drawn) == 3999
+  assert not any(8 * 2 + 1 in members for members in drawn)
+  (with_outlier,) = [members for members in drawn if 7 * 2 + 1 in members]
+  assert len(with_outlier) > 1000
 
 
 def test_uniform_weighting_is_the_paper_s(runs, spec):

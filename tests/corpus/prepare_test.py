@@ -13,7 +13,8 @@ from g_pt.errors import CorpusError
 from g_pt.parameters import ParameterSpec
 
 RUNS, CHECKPOINTS = 23, 7
-SPEC = ParameterSpec.of({"bias": jax.ShapeDtypeStruct((2,), jnp.float32), "kernel": jax.ShapeDtypeStruct((2, 3), jnp.float32)})
+SHAPES = {"bias": (2,), "kernel": (2, 3)}
+SPEC = ParameterSpec.of({name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in SHAPES.items()})
 MANIFEST = Manifest(
   task="toy", settings={}, parameters=[["bias", [2]], ["kernel", [2, 3]]], metrics=["error", "loss"],
   runs=RUNS, checkpoints=CHECKPOINTS, group_size=10, versions={},

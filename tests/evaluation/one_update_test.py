@@ -48,8 +48,9 @@ def test_curves_are_runs_at_the_best_of_the_rates(toy_gpt, toy):
 
 @pytest.mark.parametrize(("metric", "sign"), [(LOWER, 1), (HIGHER, -1)], ids=["lower is better", "higher is better"])
 def test_steps_to_match_is_the_first_step_as_good(metric, sign):
-  fast, slow = np.array([[3.0, 2.0, 1.0, 0.5]]), np.array([[3.0, 2.9, 2.8, 2.7]])
-  curves = Curves(np.array([0, 1, 10, 100]), {"fast": Curve(0.1, sign * np.tile(fast, (2, 1))), "slow": Curve(0.1, sign * slow)})
+  fast = np.array([[3.5, 2.0, 1.0, 0.5], [2.5, 2.0, 1.0, 0.5]])
+  slow = np.array([[3.0, 2.9, 2.8, 2.7]])
+  curves = Curves(np.array([0, 1, 10, 100]), {"fast": Curve(0.1, sign * fast), "slow": Curve(0.1, sign * slow)})
   assert steps_to_match(metric, curves, sign * 1.0) == {"fast": 10, "slow": None}
   assert steps_to_match(metric, curves, sign * 2.85) == {"fast": 1, "slow": 10}
   assert steps_to_match(metric, curves, sign * 4.0) == {"fast": 0, "slow": 0}

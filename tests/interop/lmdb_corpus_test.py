@@ -119,6 +119,7 @@ DAMAGES = {
   "runs.json is not JSON": lambda folder: (folder / "runs.json").write_text('{"checkpoints": '),
   "runs.json lists no checkpoints of it": lambda folder: (folder / "runs.json").write_text('{"other": {}}'),
   f"{FIRST} is a vector of 7959 numbers, not 7960": lambda f: edit(f, set_vector(FIRST, np.zeros(7959))),
+  f"{FIRST} is a vector of 0 numbers, not 7960": lambda f: edit(f, set_vector(FIRST, [])),
   f"{FIRST}_arch tells of layers of .7840, 10, 10, 100. param": lambda f: edit(
     f, set_vector(f"{FIRST}_arch", [7840, 10, 10, 100])
   ),
@@ -257,6 +258,29 @@ def test_an_export_is_in_the_releases_layout(made, fused, tmp_path):
   assert len(folders) == -(-made.manifest.runs // fused)
 
 
+def test_the_optimum_is_the_best_of_the_metric(made, tmp_path):
+  metric = dataclasses.replace(digits.TASK.metrics["test_loss"], higher_is_better=True)
+  task = dataclasses.replace(digits.TASK, metrics={"test_loss": metric})
+  lmdb_corpus.export_corpus(made, task, tmp_path / "out")
+  metadata = tables(tmp_path / "out" / "000000")[0]["000000"]["metadata"]
+  assert metadata["optimal_test_loss"] == max(metadata["avg_test_loss"])
+  assert metadata["optimal_test_err"] == min(metadata["avg_test_err"])
+
+
+def test_a_run_that_changes_while_it_is_read_stops_the_import(mnist, dataset, tmp_path, monkeypatch):
+  read = release_dataset.Folder.read
+
+  def changed(self, run, metrics):
+    if run == "000001":
+      raise release_dataset.BadRunError("gone")
+    return read(self, run, metrics)
+
+  monkeypatch.setattr(release_dataset.Folder, "read", changed)
+  with pytest.raises(UserError, match="run 000001 is no longer as it was when the import began: gone"):
+    lmdb_corpus.import_corpus(dataset, mnist, tmp_path / "corpus", on_error="skip", group_size=1)
+  assert Corpus.open(tmp_path / "corpus").manifest.groups_done == [0]
+
+
 def test_what_is_exported_comes_back(made, tmp_path):
   lmdb_corpus.export_corpus(made, digits.TASK, tmp_path / "out", fuse=2)
   back = lmdb_corpus.import_corpus(tmp_path / "out", digits.TASK, tmp_path / "corpus").corpus
@@ -267,10 +291,14 @@ def test_what_is_exported_comes_back(made, tmp_path):
 
 
 def test_an_export_is_whole_or_absent(made, tmp_path, monkeypatch):
-  def full(*arguments):
-    raise OSError("no space left")
+  write_folder = release_dataset.write_folder
 
-  monkeypatch.setattr(release_dataset, "write_folder", full)
+  def full_at_the_third(path, *rest):
+    if path.name == "000002":
+      raise OSError("no space left")
+    write_folder(path, *rest)
+
+  monkeypatch.setattr(release_dataset, "write_folder", full_at_the_third)
   with pytest.raises(OSError):
     lmdb_corpus.export_corpus(made, digits.TASK, tmp_path / "out")
   monkeypatch.undo()

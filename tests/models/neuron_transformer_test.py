@@ -119,8 +119,11 @@ def test_a_gradient_reaches_every_weight(name):
 def test_the_output_depends_on_every_entry_of_every_input():
   weights, apply = model("two hidden layers")
   inputs = inputs_of(SPECS["two hidden layers"])
-  spread = lambda *inputs: jnp.sum(jnp.sin(apply(weights, *inputs)) - jnp.sin(inputs[1]))
-  for gradient in jax.jit(jax.grad(spread, argnums=range(5)))(*inputs):
+
+  def of_all(*inputs):
+    return jnp.sum(jnp.sin(apply(weights, *inputs)) - jnp.sin(inputs[1]))
+
+  for gradient in jax.jit(jax.grad(of_all, argnums=range(5)))(*inputs):
     assert np.isfinite(gradient).all() and (gradient != 0).all()
 
 
@@ -131,7 +134,8 @@ def test_splitting_and_joining_a_vector_is_exact(name):
   np.testing.assert_array_equal(layout.join(units, edges, shared), theta)
   assert [len(features) for features in units] == [layer.units for layer in spec.hidden_layers]
   # Every parameter lies in one place.
-  np.testing.assert_array_equal(np.sort(np.concatenate([np.ravel(x) for x in (*units, *edges.values(), shared)])), theta)
+  entries = np.concatenate([np.ravel(x) for x in (*units, *edges.values(), shared)])
+  np.testing.assert_array_equal(np.sort(entries), theta)
 
 
 def test_a_token_holds_what_touches_its_unit():

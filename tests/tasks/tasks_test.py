@@ -1,4 +1,4 @@
-"""Every task of the table, by one test each, on its own data where that ships with a package and on stand-ins elsewhere."""
+"""Every task of the table by the same tests, on its own data where that ships with a package, else on stand-ins."""
 
 import dataclasses
 
@@ -84,6 +84,14 @@ def test_a_metric_s_scale_is_monotone_and_its_prompts_are_better_than_a_random_n
       assert metric.is_better(prompt, float(numbers[name])), name
 
 
+def test_a_network_that_diverged_is_never_the_best(case):
+  task, data, network = case
+  evaluate = jax.jit(task.evaluate)
+  lost = evaluate(jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), network), data)
+  for name, metric in task.metrics.items():
+    assert not metric.is_better(float(lost[name]), float(evaluate(network, data)[name])), name
+
+
 def test_permuting_hidden_units_keeps_the_function(case):
   task, data, network = case
   theta = task.spec.flatten(network)
@@ -92,7 +100,8 @@ def test_permuting_hidden_units_keeps_the_function(case):
   permuted = task.spec.unflatten(theta[index])
   if not isinstance(data, Images):
     evaluate = jax.jit(task.evaluate)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), evaluate(permuted, data), evaluate(network, data))
+    for name, value in evaluate(permuted, data).items():
+      np.testing.assert_allclose(value, evaluate(network, data)[name], rtol=1e-4)
     return
   forward = jax.jit(task.forward)
   inputs = jnp.asarray(data.test.images[:EXAMPLES])
