@@ -1,6 +1,6 @@
 """G.pt itself: a model of networks, the diffusion around it, and its change of units.
 
-    theta, metric, prompt --units--> x_T .. denoise .. x_0 --units--> theta*
+theta, metric, prompt --units--> x_T .. denoise .. x_0 --units--> theta*
 """
 
 from __future__ import annotations

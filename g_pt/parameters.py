@@ -84,7 +84,9 @@ class ParameterSpec:
     leaves, treedef = jax.tree_util.tree_flatten(tree)
     shapes = tuple(tuple(jnp.shape(leaf)) for leaf in leaves)
     if treedef != self.treedef or shapes != self.shapes:
-      raise ValueError(f"a network of {dict(zip(self.names, self.shapes))} is needed, this one has {shapes} in {treedef}")
+      raise ValueError(
+        f"a network of {dict(zip(self.names, self.shapes))} is needed, this one has {shapes} in {treedef}"
+      )
     return jnp.concatenate([jnp.ravel(leaf) for leaf in leaves])
 
   def layers(self, theta: Num[Array, "parameter"]) -> dict[str, Num[Array, "..."]]:
@@ -125,7 +127,9 @@ class ParameterSpec:
     `theta`: unit i of a layer is its former unit `permutation[i]`.
     """
     if len(permutations) != len(self.hidden_layers):
-      raise ValueError(f"{len(self.hidden_layers)} permutations are needed, one a hidden layer, not {len(permutations)}")
+      raise ValueError(
+        f"{len(self.hidden_layers)} permutations are needed, one a hidden layer, not {len(permutations)}"
+      )
     index = self.layers(jnp.arange(self.size))
     for layer, permutation in zip(self.hidden_layers, permutations):
       for name, axis in layer.axes:
@@ -136,5 +140,3 @@ class ParameterSpec:
     """One uniformly drawn permutation a hidden layer."""
     keys = jax.random.split(key, max(1, len(self.hidden_layers)))
     return [jax.random.permutation(k, layer.units) for k, layer in zip(keys, self.hidden_layers)]
-
-

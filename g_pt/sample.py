@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 import dataclasses
 import functools
-import json
 from pathlib import Path
 from typing import Any
 import warnings
@@ -89,7 +88,9 @@ class GPT:
     networks = theta.shape[0]
     prompts = self._checked("prompt", prompt, networks)
     self._warn_outside(prompts)
-    start_metric = self._measure(theta, self.data)[self.metric_name] if metric is None else self._checked("metric", metric, networks)
+    start_metric = (
+      self._measure(theta, self.data)[self.metric_name] if metric is None else self._checked("metric", metric, networks)
+    )
     if num_samples < 1:
       raise UserError(f"num_samples: {num_samples} is less than 1")
     config = self.config if steps is None else dataclasses.replace(self.config, steps=steps)
@@ -138,8 +139,12 @@ class GPT:
   def _update(self) -> Callable[[SampleConfig], Any]:
     @functools.cache
     def compiled(config: SampleConfig):
-      return jax.jit(lambda weights, theta, start_metric, prompt, key: self.generator.update(
-        weights, theta, start_metric, prompt, key, config))
+      return jax.jit(
+        lambda weights, theta, start_metric, prompt, key: self.generator.update(
+          weights, theta, start_metric, prompt, key, config
+        )
+      )
+
     return compiled
 
 

@@ -31,6 +31,7 @@ from g_pt.report import page
 from g_pt.tasks.base import Task
 from g_pt.train import train as run_training
 
+
 def corpus(experiment: Experiment, directory: Path) -> None:
   """Trains the small networks whose checkpoints are the data."""
   task = tasks.get(experiment.task)

@@ -8,7 +8,7 @@ import functools
 import json
 from pathlib import Path
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,6 @@ from g_pt import sharding
 from g_pt.checkpointing import Checkpoints
 from g_pt.corpus.pairs import PairsConfig, PairSource, draw_pairs
 from g_pt.generator import Generator
-
 
 OPTIMIZERS = ("adamw", "muon")
 
@@ -53,7 +52,9 @@ class TrainConfig:
     if self.optimizer not in OPTIMIZERS:
       raise ValueError(f"train.optimizer: unknown {self.optimizer!r}; it is one of: {', '.join(OPTIMIZERS)}")
     if self.batch_size % self.microbatches:
-      raise ValueError(f"train.batch_size: {self.batch_size} is not a multiple of train.microbatches={self.microbatches}")
+      raise ValueError(
+        f"train.batch_size: {self.batch_size} is not a multiple of train.microbatches={self.microbatches}"
+      )
 
 
 class TrainState(NamedTuple):
@@ -74,15 +75,22 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
   that its updates are as large as AdamW's (Liu et al. 2025), which biases keep.
   """
   rate = optax.warmup_cosine_decay_schedule(
-    0.0, config.learning_rate, config.warmup_steps, max(config.steps, config.warmup_steps + 1),
+    0.0,
+    config.learning_rate,
+    config.warmup_steps,
+    max(config.steps, config.warmup_steps + 1),
     config.learning_rate * config.final_learning_rate,
   )
   if config.optimizer == "adamw":
     optimizer = optax.adamw(rate, config.b1, config.b2, weight_decay=config.weight_decay, mask=_kernels)
   else:
     optimizer = optax.contrib.muon(
-      rate, adam_b1=config.b1, adam_b2=config.b2, weight_decay=config.weight_decay,
-      weight_decay_mask=_kernels, consistent_rms=0.2,
+      rate,
+      adam_b1=config.b1,
+      adam_b2=config.b2,
+      weight_decay=config.weight_decay,
+      weight_decay_mask=_kernels,
+      consistent_rms=0.2,
     )
   return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
 
@@ -98,8 +106,13 @@ def init_state(generator: Generator, optimizer: optax.GradientTransformation, ke
 
 
 def train_step(
-  generator: Generator, optimizer: optax.GradientTransformation, config: TrainConfig, mesh: jax.sharding.Mesh,
-  source: PairSource, key: Array, state: TrainState,
+  generator: Generator,
+  optimizer: optax.GradientTransformation,
+  config: TrainConfig,
+  mesh: jax.sharding.Mesh,
+  source: PairSource,
+  key: Array,
+  state: TrainState,
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
   """One update on a fresh batch. Its randomness is folded from the key and the step, so it can be repeated."""
   pair_key, noise_key = jax.random.split(jax.random.fold_in(key, state.step))

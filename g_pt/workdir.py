@@ -1,13 +1,13 @@
 """Where things lie in a workdir, and how its JSON files are written.
 
-    config.json          the resolved configuration of the last command
-    command.txt          that command
-    corpus/              checkpoints of small networks, unless corpus.path names another place
-    train.json           settings and corpus statistics of the model
-    checkpoints/         of G.pt
-    metrics.jsonl        a line every few steps of training; tensorboard/ holds the same
-    evaluation/          summary.json, arrays.npz, settings.json
-    report/index.html    one file that opens offline
+config.json          the resolved configuration of the last command
+command.txt          that command
+corpus/              checkpoints of small networks, unless corpus.path names another place
+train.json           settings and corpus statistics of the model
+checkpoints/         of G.pt
+metrics.jsonl        a line every few steps of training; tensorboard/ holds the same
+evaluation/          summary.json, arrays.npz, settings.json
+report/index.html    one file that opens offline
 """
 
 from __future__ import annotations

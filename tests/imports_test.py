@@ -1,6 +1,7 @@
 """Imports point one way, and each library with a heavy hand has one importer."""
 
 import ast
+import functools
 import graphlib
 from pathlib import Path
 
@@ -42,6 +43,7 @@ ONLY_IMPORTERS = {
 MESH_NAMES = {"AxisType", "Mesh", "NamedSharding", "PartitionSpec", "make_mesh", "shard_map", "BATCH_AXIS"}
 
 
+@functools.cache
 def modules():
   """(path below g_pt, syntax tree) of every module."""
   return [(str(file.relative_to(PACKAGE)), ast.parse(file.read_text())) for file in sorted(PACKAGE.rglob("*.py"))]
@@ -63,6 +65,7 @@ def module_name(path):
   return path.removesuffix(".py").replace("/", ".").removesuffix("__init__").removesuffix(".")
 
 
+@functools.cache
 def dependencies():
   """{module: the modules of g_pt that it imports}, names below g_pt."""
   names = {module_name(path) for path, _ in modules()}

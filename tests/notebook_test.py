@@ -17,6 +17,8 @@ def test_notebook_runs(path, smoke_workdir, monkeypatch):
   monkeypatch.setenv("GPT_WORKDIR", str(smoke_workdir))
   monkeypatch.setenv("JAX_PLATFORMS", "cpu")
   notebook = nbformat.read(path, as_version=4)
-  nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": os.fspath(path.parent)}}).execute()
+  nbclient.NotebookClient(
+    notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": os.fspath(path.parent)}}
+  ).execute()
   printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
   assert "asked for" in printed

@@ -42,7 +42,8 @@ def assert_same(found, wanted):
 
 
 @pytest.mark.parametrize(
-  ("batch", "samples", "leading"), [(False, 1, ()), (False, 2, (2,)), (True, 1, (3,)), (True, 2, (3, 2))],
+  ("batch", "samples", "leading"),
+  [(False, 1, ()), (False, 2, (2,)), (True, 1, (3,)), (True, 2, (3, 2))],
 )
 def test_axes_of_networks_and_samples_come_first(gpt, network, networks, prompt, batch, samples, leading):
   updated = gpt.sample(networks if batch else network, prompt, key=KEY, num_samples=samples)

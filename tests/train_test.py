@@ -20,8 +20,15 @@ from g_pt.models.neuron_transformer import NeuronTransformerConfig
 from g_pt.train import OPTIMIZERS, DivergenceError, TrainConfig, init_state, make_optimizer, train, train_step
 
 CONFIG = TrainConfig(
-  steps=11, batch_size=16, microbatches=2, learning_rate=3e-3, warmup_steps=2, log_every=3, checkpoint_every=4,
-  probe_every=5, pairs=PairsConfig(bins=4),
+  steps=11,
+  batch_size=16,
+  microbatches=2,
+  learning_rate=3e-3,
+  warmup_steps=2,
+  log_every=3,
+  checkpoint_every=4,
+  probe_every=5,
+  pairs=PairsConfig(bins=4),
 )
 ONE_DEVICE = sharding.MeshConfig(batch=1)
 

@@ -109,9 +109,7 @@ def open_matching(path: str | Path, wanted: Manifest, writable: bool = False) ->
   return corpus
 
 
-def generate(
-  task: Task, recipe: Any, config: CorpusConfig, seed: int, data: Any, path: str | Path
-) -> Corpus:
+def generate(task: Task, recipe: Any, config: CorpusConfig, seed: int, data: Any, path: str | Path) -> Corpus:
   """The corpus at `path`: made, or finished where it was interrupted, or found whole.
 
   Raises CorpusError, naming the fields that differ, where `path` holds a

@@ -74,7 +74,5 @@ def sample(
     case "ddim":
       return ddim(denoise, respaced, noise)
     case "ddpm":
-      return ancestral(
-        denoise, respaced, noise, lambda i: jax.random.normal(jax.random.fold_in(step_key, i), shape)
-      )
+      return ancestral(denoise, respaced, noise, lambda i: jax.random.normal(jax.random.fold_in(step_key, i), shape))
   raise ValueError(f"sample.sampler: unknown {name!r}; it is one of: {', '.join(SAMPLERS)}")

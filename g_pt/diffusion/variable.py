@@ -35,7 +35,9 @@ class Variable(NamedTuple):
     return change if self.residual else theta + change
 
 
-def make_variable(name: str, spec: ParameterSpec, start_std: dict[str, float], update_std: dict[str, float]) -> Variable:
+def make_variable(
+  name: str, spec: ParameterSpec, start_std: dict[str, float], update_std: dict[str, float]
+) -> Variable:
   """`parameters` or `update`, each layer scaled to a standard deviation of DIFFUSED_STD.
 
   `start_std` and `update_std` hold a layer's standard deviation by its name: of

@@ -68,7 +68,9 @@ def optimizer_curves(
       group = train(gpt.data, networks, jnp.asarray(learning_rates), key, jnp.asarray(saved))
       return np.asarray(group.metrics[gpt.metric_name])
 
-    tuning = run(jnp.tile(tuning_theta, (len(rates), 1)), np.repeat(rates, len(tuning_theta)), tuning_key, points[[0, -1]])
+    tuning = run(
+      jnp.tile(tuning_theta, (len(rates), 1)), np.repeat(rates, len(tuning_theta)), tuning_key, points[[0, -1]]
+    )
     last = tuning[:, -1].reshape(len(rates), -1).mean(axis=1)
     best = rates[_best(gpt.metric, last)]
     by_optimizer[optimizer] = Curve(float(best), run(theta, np.full(len(theta), best), curve_key, points))

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import dataclasses
 import io
 import json
+import operator
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,9 @@ def export_networks(
   if networks < 1:
     raise UserError(f"--networks: {networks} is less than 1")
   if steps is not None and not 1 <= steps <= len(gpt.generator.schedule.timestep):
-    raise UserError(f"--steps: {steps} is not between 1 and the {len(gpt.generator.schedule.timestep)} of the diffusion")
+    raise UserError(
+      f"--steps: {steps} is not between 1 and the {len(gpt.generator.schedule.timestep)} of the diffusion"
+    )
   for name in formats:
     command.library({"safetensors": "safetensors.numpy", "pt": "torch"}[name])
     if next(out.glob(f"*.{name}"), None):
@@ -94,7 +97,7 @@ def export_networks(
       "networks": networks,  # the draw depends on how many there are
       "sample": dataclasses.asdict(config),
     }
-    network = jax.tree.map(lambda leaf: leaf[i], updated)
+    network = jax.tree.map(operator.itemgetter(i), updated)
     for name in formats:
       workdir.write_bytes(out / f"{i:03d}.{name}", writers[name](gpt.task, network, metadata))
     written.append(metadata)
@@ -113,7 +116,12 @@ def main(arguments: Sequence[str]) -> None:
   given = parser.parse_args(arguments)
   gpt = sample.load(given.workdir)
   written = export_networks(
-    gpt, given.prompt, given.out, networks=given.networks, seed=given.seed, steps=given.steps,
+    gpt,
+    given.prompt,
+    given.out,
+    networks=given.networks,
+    seed=given.seed,
+    steps=given.steps,
     formats=given.format or FORMATS,
   )
   for metadata in written:

@@ -123,9 +123,7 @@ def _opened(path: Path, wanted: Manifest) -> Corpus:
   if not (path / MANIFEST).exists():
     return Corpus.create(path, wanted)
   found = read_manifest(path)
-  same = dataclasses.replace(
-    wanted, groups_done=found.groups_done, seconds=found.seconds, versions=found.versions
-  )
+  same = dataclasses.replace(wanted, groups_done=found.groups_done, seconds=found.seconds, versions=found.versions)
   if found != same:
     raise CorpusError(f"{path} holds another corpus: made here, of another dataset or under other settings")
   return Corpus.open(path, writable=True)
@@ -278,8 +276,14 @@ def main(arguments: Sequence[str]) -> None:
     print(f"{given.dataset}: {count} runs of {corpus.manifest.checkpoints} checkpoints")
     return
   imported = import_corpus(
-    given.dataset, command.task_named(given.task), path, on_error=given.on_error, runs=given.runs,
-    group_size=given.group_size, metrics=given.metrics, steps_per_epoch=given.steps_per_epoch,
+    given.dataset,
+    command.task_named(given.task),
+    path,
+    on_error=given.on_error,
+    runs=given.runs,
+    group_size=given.group_size,
+    metrics=given.metrics,
+    steps_per_epoch=given.steps_per_epoch,
   )
   for run, reason in imported.skipped.items():
     print(f"skipped run {run}: {reason}", file=sys.stderr)

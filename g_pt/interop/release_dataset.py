@@ -1,9 +1,9 @@
 """Checkpoint datasets in the layout of the public PyTorch release, read and written folder by folder.
 
-    DATASET/000000/data.mdb    LMDB: key -> float32 vector, key_arch -> sizes of the layers, as float32 too
-    DATASET/000000/runs.json   {"checkpoints": {key: {metric: number}}, "metadata": {...}}, in the order of training
-    DATASET/000000/DONE.txt    empty: the run is whole
-    DATASET/000001_000002/     fused runs: one data.mdb, and runs.json maps each run to the same
+DATASET/000000/data.mdb    LMDB: key -> float32 vector, key_arch -> sizes of the layers, as float32 too
+DATASET/000000/runs.json   {"checkpoints": {key: {metric: number}}, "metadata": {...}}, in the order of training
+DATASET/000000/DONE.txt    empty: the run is whole
+DATASET/000001_000002/     fused runs: one data.mdb, and runs.json maps each run to the same
 """
 
 from __future__ import annotations

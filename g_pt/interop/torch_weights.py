@@ -48,7 +48,7 @@ PUBLISHED = {"mnist": Published(16, 4.185), "cifar10": Published(16, 1.646), "ca
 
 # So that `main.py` takes the imported model like any other.
 EXPERIMENT = "experiment.py"
-_EXPERIMENT_FILE = '''"""Imported weights: python main.py --config=THIS_FILE --workdir=THIS_FOLDER [--config.sample.steps=50 ...]."""
+_EXPERIMENT_FILE = '''"""Imported weights: python main.py --config=THIS_FILE --workdir=THIS_FOLDER [--config.a.b=value]."""
 
 import json
 from pathlib import Path
@@ -56,8 +56,14 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 
+def with_tuples(fields: dict) -> dict:
+  """What a flag may change is a tuple, of which JSON knows nothing."""
+  return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+
+
 def get_config() -> ConfigDict:
-  return ConfigDict(json.loads(Path(__file__).with_name("train.json").read_text())["config"])
+  text = Path(__file__).with_name("train.json").read_text()
+  return ConfigDict(json.loads(text, object_hook=with_tuples)["config"])
 '''
 
 
@@ -122,7 +128,9 @@ def import_weights(
   heads, scale = heads or published.heads, scale or published.scale
   for name, value in (("--heads", heads), ("--scale", scale)):
     if not value or value < 0:
-      raise UserError(f"{name}: needed, greater than 0: the weights do not show it, and nothing is published of {task.name}")
+      raise UserError(
+        f"{name}: needed, greater than 0: the weights do not show it, and nothing is published of {task.name}"
+      )
   for name in (workdir.TRAINED, workdir.CHECKPOINTS, EXPERIMENT):
     if (directory / name).exists():
       raise UserError(f"{directory}: {name} is in the way; choose another --workdir")
@@ -196,7 +204,9 @@ def main(arguments: Sequence[str]) -> None:
   parser.add_argument("--heads", type=int, help="of attention; default: as published for the task")
   parser.add_argument("--prediction", default="x0", choices=("x0", "noise"), help="what the model's output means")
   parser.add_argument("--scale", type=float, help="of parameters; default: as published for the task")
-  parser.add_argument("--metric-range", type=_range, metavar="LOW,HIGH", help="of the training runs, for warnings alone")
+  parser.add_argument(
+    "--metric-range", type=_range, metavar="LOW,HIGH", help="of the training runs, for warnings alone"
+  )
   given = parser.parse_args(arguments)
   task = command.task_named(given.task)
   try:
@@ -204,8 +214,15 @@ def main(arguments: Sequence[str]) -> None:
   except ValueError as error:
     raise UserError(f"--metric: {error}") from None
   model = import_weights(
-    given.file, task, given.metric, given.workdir, which=given.weights, heads=given.heads,
-    prediction=given.prediction, scale=given.scale, metric_range=given.metric_range,
+    given.file,
+    task,
+    given.metric,
+    given.workdir,
+    which=given.weights,
+    heads=given.heads,
+    prediction=given.prediction,
+    scale=given.scale,
+    metric_range=given.metric_range,
   )
   print(
     f"{given.workdir}: a G.pt of {task.name} networks for {given.metric}, {model.depth} blocks of width {model.width} "

@@ -165,8 +165,13 @@ def corpus_histogram(count: Int[np.ndarray, "bin"], edge: Float[np.ndarray, "bin
   text = [f"{words.number(low)} to {words.number(high)}" for low, high in zip(edge[:-1], edge[1:])]
   figure.add_trace(
     go.Bar(
-      x=(edge[:-1] + edge[1:]) / 2, y=count, width=np.diff(edge), marker={"color": TRAINING_RUNS, "line": {"width": 0}},
-      customdata=text, hovertemplate="%{customdata}: %{y:,} checkpoints<extra></extra>", showlegend=False,
+      x=(edge[:-1] + edge[1:]) / 2,
+      y=count,
+      width=np.diff(edge),
+      marker={"color": TRAINING_RUNS, "line": {"width": 0}},
+      customdata=text,
+      hovertemplate="%{customdata}: %{y:,} checkpoints<extra></extra>",
+      showlegend=False,
     )
   )
   return figure.update_layout(bargap=0.04, hovermode="closest")
@@ -194,8 +199,16 @@ def _band(x, low, high, colour: str, name: str, alpha: float, legend: bool = Tru
   sound = np.isfinite(low) & np.isfinite(high)
   x, low, high = x[sound], low[sound], high[sound]
   return go.Scatter(
-    x=np.concatenate([x, x[::-1]]), y=np.concatenate([high, low[::-1]]), name=name, mode="lines", fill="toself",
-    line={"width": 0}, fillcolor=_faded(colour, alpha), hoverinfo="skip", showlegend=legend, legendgroup=name,
+    x=np.concatenate([x, x[::-1]]),
+    y=np.concatenate([high, low[::-1]]),
+    name=name,
+    mode="lines",
+    fill="toself",
+    line={"width": 0},
+    fillcolor=_faded(colour, alpha),
+    hoverinfo="skip",
+    showlegend=legend,
+    legendgroup=name,
   )
 
 
@@ -233,8 +246,17 @@ def _mark_matches(figure: go.Figure, curves: Mapping[str, Curve], mean: float, m
 def _label(figure: go.Figure, x: float, y: float, text: str, colour: str, away: int, metric: Metric) -> None:
   """Text `away` pixels from (x, y) towards worse values, where the curves leave room; x on a logarithmic axis."""
   figure.add_annotation(
-    x=float(np.log10(x)), y=y, text=text, ax=26, ay=away if metric.higher_is_better else -away, xanchor="left",
-    font={"color": colour}, arrowcolor=colour, arrowwidth=1, arrowhead=0, standoff=5,
+    x=float(np.log10(x)),
+    y=y,
+    text=text,
+    ax=26,
+    ay=away if metric.higher_is_better else -away,
+    xanchor="left",
+    font={"color": colour},
+    arrowcolor=colour,
+    arrowwidth=1,
+    arrowhead=0,
+    standoff=5,
   )
 
 
@@ -264,7 +286,10 @@ def _log_steps(figure: go.Figure, last: int) -> go.Figure:
   ticks = _ticks(1.0, float(last))
   span = [float(np.log10(_STEP_ZERO * 0.85)), float(np.log10(max(last, 2) * 1.12))]
   return figure.update_xaxes(
-    type="log", range=span, tickvals=[_STEP_ZERO, *ticks], ticktext=["0", *(f"{tick:,.0f}" for tick in ticks)],
+    type="log",
+    range=span,
+    tickvals=[_STEP_ZERO, *ticks],
+    ticktext=["0", *(f"{tick:,.0f}" for tick in ticks)],
     unifiedhovertitle={"text": "step %{x:,d}"},
   )
 

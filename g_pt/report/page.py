@@ -136,9 +136,7 @@ def _likely_command(directory: Path) -> str:
   return f"python main.py --config=EXPERIMENT.py --workdir={shlex.quote(str(directory))}"
 
 
-def _render(
-  found: Results, metric: Metric, sections: tuple[Section, ...], experiment: Experiment, command: str
-) -> str:
+def _render(found: Results, metric: Metric, sections: tuple[Section, ...], experiment: Experiment, command: str) -> str:
   drawn, bodies = {}, []
   for section in sections:
     bodies.append(_section(section, first=len(drawn)))

@@ -106,6 +106,4 @@ def classifier(
       numbers[f"{split}_loss"], numbers[f"{split}_error"] = loss_and_error(logits, examples.labels)
     return numbers
 
-  return Task(
-    name, init, forward, loss, evaluate, metrics, load, batch, recipe, train_group, OPTIMIZERS, hidden_layers
-  )
+  return Task(name, init, forward, loss, evaluate, metrics, load, batch, recipe, train_group, OPTIMIZERS, hidden_layers)

@@ -16,8 +16,14 @@ RUNS, CHECKPOINTS = 23, 7
 SHAPES = {"bias": (2,), "kernel": (2, 3)}
 SPEC = ParameterSpec.of({name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in SHAPES.items()})
 MANIFEST = Manifest(
-  task="toy", settings={}, parameters=[["bias", [2]], ["kernel", [2, 3]]], metrics=["error", "loss"],
-  runs=RUNS, checkpoints=CHECKPOINTS, group_size=10, versions={},
+  task="toy",
+  settings={},
+  parameters=[["bias", [2]], ["kernel", [2, 3]]],
+  metrics=["error", "loss"],
+  runs=RUNS,
+  checkpoints=CHECKPOINTS,
+  group_size=10,
+  versions={},
 )
 UNSOUND = (0, 5, 11, 12, 22)
 

@@ -10,8 +10,14 @@ from g_pt.corpus.store import MANIFEST, Corpus, Manifest, read_manifest
 from g_pt.errors import CorpusError
 
 MANIFEST_5 = Manifest(
-  task="toy", settings={"seed": 0}, parameters=[["bias", [2]], ["kernel", [2, 3]]], metrics=["loss", "error"],
-  runs=5, checkpoints=3, group_size=2, versions={},
+  task="toy",
+  settings={"seed": 0},
+  parameters=[["bias", [2]], ["kernel", [2, 3]]],
+  metrics=["loss", "error"],
+  runs=5,
+  checkpoints=3,
+  group_size=2,
+  versions={},
 )
 
 
@@ -107,8 +113,13 @@ def changed(**fields):
 
 @pytest.mark.parametrize(
   ("text", "message"),
-  [("{", "not a corpus manifest"), ("[]", "not a corpus manifest"), ('{"task": "toy"}', "not a corpus manifest"),
-   (changed(format=2), "format 2; this version reads format 1"), (changed(extra=1), "not a corpus manifest.*extra")],
+  [
+    ("{", "not a corpus manifest"),
+    ("[]", "not a corpus manifest"),
+    ('{"task": "toy"}', "not a corpus manifest"),
+    (changed(format=2), "format 2; this version reads format 1"),
+    (changed(extra=1), "not a corpus manifest.*extra"),
+  ],
 )
 def test_a_manifest_that_cannot_be_read_is_named(tmp_path, text, message):
   (tmp_path / MANIFEST).write_text(text)

@@ -36,7 +36,11 @@ def test_the_summary_and_the_arrays_hold_together(evaluated, gpt):
   assert one["networks"] == len(arrays["one_update.achieved"]) == 3
   assert one["optimizer_final_mean"]["sgd"] == pytest.approx(arrays["curves.sgd"][:, -1].mean())
   assert summary["corpus"] == {
-    "runs": 20, "test_runs": 4, "rejected": 0, "checkpoints": 6, "final_mean": gpt.statistics.mean_final_metric,
+    "runs": 20,
+    "test_runs": 4,
+    "rejected": 0,
+    "checkpoints": 6,
+    "final_mean": gpt.statistics.mean_final_metric,
   }
   assert arrays["corpus.histogram_count"].sum() == 16 * 6
   assert (np.diff(arrays["corpus.quantile"], axis=0) >= 0).all()

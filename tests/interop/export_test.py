@@ -80,7 +80,10 @@ def test_a_network_of_ones_own_is_written_and_read(toy, tmp_path):
   (tmp_path / "own.safetensors").write_bytes(export.safetensors_bytes(toy, network, {"note": "mine"}))
   arrays, texts = from_safetensors(tmp_path / "own.safetensors")
   assert texts == {"note": "mine"} and list(layout.state_of_network(toy, network)) == [
-    "layer_0.weight", "layer_0.bias", "layer_1.weight", "layer_1.bias"
+    "layer_0.weight",
+    "layer_0.bias",
+    "layer_1.weight",
+    "layer_1.bias",
   ]
   jax.tree.map(np.testing.assert_array_equal, layout.network_of_state(toy, arrays), network)
 

@@ -51,7 +51,9 @@ def test_other_names_or_shapes_are_refused(mnist):
     layout.network_of_state(mnist, state | {"fc1.weight": state["fc1.weight"].T})
   with pytest.raises(ValueError, match="an order of the parameters .* is needed"):
     mnist.spec.order_index(layout.release_order(mnist)[1:])
-  normed = dataclasses.replace(mnist, name="normed", init=lambda key: {"norm": {"scale": jnp.ones(3)}}, hidden_layers=())
+  normed = dataclasses.replace(
+    mnist, name="normed", init=lambda key: {"norm": {"scale": jnp.ones(3)}}, hidden_layers=()
+  )
   with pytest.raises(ValueError, match="no PyTorch layout is known for .*norm/scale"):
     layout.torch_parameters(normed)
 

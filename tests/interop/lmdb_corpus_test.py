@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from g_pt import config, stages, workdir
+from g_pt import config, stages, tasks, workdir
 from g_pt.corpus.generate import generate, manifest_of
 from g_pt.corpus.prepare import PrepareConfig, prepare
 from g_pt.corpus.store import Corpus
@@ -187,7 +187,9 @@ def test_an_interrupted_import_goes_on_and_never_looks_whole(mnist, dataset, tru
   monkeypatch.setattr(
     Corpus, "write_group", lambda self, group, *rest: (groups.append(group), write_group(self, group, *rest))[1]
   )
-  assert_holds(lmdb_corpus.import_corpus(dataset, mnist, path, group_size=1).corpus, truth, ["000000", "000001", "000002"])
+  assert_holds(
+    lmdb_corpus.import_corpus(dataset, mnist, path, group_size=1).corpus, truth, ["000000", "000001", "000002"]
+  )
   assert (written, groups) == ([0], [1, 2])
 
 
@@ -331,6 +333,11 @@ def test_an_imported_corpus_of_other_networks_is_refused(mnist, toy, dataset, tm
     stages.open_matching(tmp_path, wanted)
 
 
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_every_metric_that_may_be_prompted_has_the_releases_name(name):
+  assert set(tasks.get(name).metrics) <= set(lmdb_corpus.METRICS)
+
+
 def test_steps_are_read_off_the_keys():
   keys = ["0/it00003.pt", "0/it00007.pt"]
   np.testing.assert_array_equal(release_dataset.steps(keys, None), [3, 7])
@@ -361,5 +368,7 @@ def test_the_command(mnist, dataset, tmp_path, run_command):
 
 def test_a_missing_library_names_the_extra(mnist, dataset, tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, "lmdb", None)
-  with pytest.raises(UserError, match=r"lmdb is needed and not installed: pip install g-pt-jax\[torch\], .* \.\[torch\]"):
+  with pytest.raises(
+    UserError, match=r"lmdb is needed and not installed: pip install g-pt-jax\[torch\], .* \.\[torch\]"
+  ):
     lmdb_corpus.import_corpus(dataset, mnist, tmp_path / "corpus")

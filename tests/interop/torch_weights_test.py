@@ -111,14 +111,17 @@ def test_every_stage_takes_imported_weights(mnist, checkpoint, tmp_path, capsys)
   namespace = {"__file__": str(tmp_path / torch_weights.EXPERIMENT)}
   exec((tmp_path / torch_weights.EXPERIMENT).read_text(), namespace)  # as `--config` does
   values = namespace["get_config"]().to_dict()
-  assert values["train"]["steps"] == 70
+  assert values["train"]["steps"] == 70 and isinstance(values["evaluate"]["learning_rates"], tuple)
+  assert workdir.differences(values, json.loads(json.dumps(values))) == []  # tuples and lists are alike
   values["corpus"] |= {"runs": 8, "checkpoints": 4, "group_size": 4, "test_runs": 3}
   values["sample"] = {"sampler": "ddim", "steps": 2}
   values["evaluate"] |= {"networks": 2, "prompts": 3, "learning_rates": (0.1,), "tuning_networks": 2, "curve_points": 3}
-  stages.run(config.parse(values), tmp_path, "all")
+  for stage in ("corpus", "train", "evaluate"):
+    stages.run(config.parse(values), tmp_path, stage)
   assert (tmp_path / workdir.TRAINED).read_bytes() == before
   assert "its weights were imported; there is nothing to train" in capsys.readouterr().out
-  assert (tmp_path / workdir.REPORT).exists()
+  assert (tmp_path / workdir.METRICS).read_text() == ""  # the report looks for it
+  assert (tmp_path / workdir.SUMMARY).exists()
   values["diffusion"]["prediction"] = "noise"
   with pytest.raises(UserError, match="diffusion.prediction is 'x0' there, 'noise' here"):
     stages.run(config.parse(values), tmp_path, "evaluate")
