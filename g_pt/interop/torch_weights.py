@@ -48,7 +48,7 @@ PUBLISHED = {"mnist": Published(16, 4.185), "cifar10": Published(16, 1.646), "ca
 
 # So that `main.py` takes the imported model like any other.
 EXPERIMENT = "experiment.py"
-_EXPERIMENT_FILE = '''"""Imported weights: python main.py --config=THIS_FILE --workdir=THIS_FOLDER [--config.a.b=value]."""
+_EXPERIMENT_FILE = '''"""Imported weights: python main.py --config=THIS_FILE --workdir=FOLDER [--config.a.b=value]."""
 
 import json
 from pathlib import Path
