@@ -19,7 +19,7 @@ flags.mark_flags_as_required(["config", "workdir"])
 
 
 def main(_) -> None:
-  logging.set_verbosity(logging.WARNING)  # Orbax tells of every file
+  logging.set_verbosity(logging.ERROR)  # Orbax tells of every file it opens
   experiment = config.parse(_CONFIG.value.to_dict())
   stages.run(experiment, Path(_WORKDIR.value), _STAGE.value, shlex.join(["python", *sys.argv]))
 

@@ -3,8 +3,9 @@
 Claim: the metric is never differentiated, so an error is prompted like a loss.
 
   command   python main.py --config=experiments/digits_error.py --workdir=runs/digits_error
-  time      DEMO_MINUTES on two CPU cores, all stages
-  expect    EXPECTED
+  time      7.5 minutes on two CPU cores; 6 with the corpus of `digits_loss`
+  expect    prompt alignment 0.92 on unseen runs; one update at prompt 2 % takes unseen
+            networks from a mean test error of 89.7 % to 5.3 % (runs end at 2.8 %)
 
 `--config.corpus.path=runs/digits_loss/corpus` takes the corpus of `digits_loss`, which is the same.
 `:smoke` runs every stage in seconds.

@@ -4,8 +4,16 @@ Claim: one update trains unseen, randomly initialised networks, and what is
 prompted is what is achieved.
 
   command   python main.py --config=experiments/digits_loss.py --workdir=runs/digits_loss
-  time      DEMO_MINUTES on two CPU cores, all stages
-  expect    EXPECTED
+  time      7.5 minutes on two CPU cores (corpus 1.2, training 5.5, evaluation 0.4)
+  expect    prompt alignment 0.98 on unseen runs; one update at prompt 0.05 takes unseen
+            networks from a mean test loss of 2.34 to 0.163, worth 123 steps of Nesterov
+            (runs end at 0.085)
+
+What settled the numbers, by shorter trials: diffusing the update rather than the
+parameters (alignment 0.79 against 0.73 after 1,000 steps of AdamW at 1e-3), a large
+learning rate (0.93 at 6e-3), many starts at the initial network (0.95), and Muon (0.94
+against 0.93 after 750 steps). With 2,048 runs instead of 8,192 a longer training ends at
+0.983 on training runs and 0.967 on unseen ones: they are too few.
 
 `:smoke` runs every stage in seconds, to see that all works; its numbers mean nothing.
 """
