@@ -20,7 +20,11 @@ flags.mark_flags_as_required(["config", "workdir"])
 
 def main(_) -> None:
   logging.set_verbosity(logging.ERROR)  # Orbax tells of every file it opens
-  experiment = config.parse(_CONFIG.value.to_dict())
+  try:
+    values = _CONFIG.value.to_dict()
+  except OSError as error:  # a missing file is told of only here
+    raise errors.flag_error(error, sys.argv) from None
+  experiment = config.parse(values)
   stages.run(experiment, Path(_WORKDIR.value), _STAGE.value, shlex.join(["python", *sys.argv]))
 
 
@@ -28,7 +32,7 @@ def _parse_flags(arguments: list[str]) -> list[str]:
   try:
     return flags.FLAGS(arguments)
   except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError, ImportError) as error:
-    raise errors.ConfigError(" ".join(str(error).split())) from None
+    raise errors.flag_error(error, arguments) from None
 
 
 if __name__ == "__main__":

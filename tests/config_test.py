@@ -116,7 +116,9 @@ def test_what_does_not_fit_is_named_in_one_line(path, value, message):
 # Each a real process, with what it must say: the ways a line can go wrong that only main.py sees, and one of each kind
 # that it hands on.
 COMMANDS = {
-  "unknown field": (["--config.train.stepz=3"], "stepz"),
+  "unknown field": (["--config.train.stepz=3"], "--config.train.stepz: unknown field"),
+  "missing experiment": (["--config=experiments/none.py"], "--config: [Errno 2] No such file or directory"),
+  "unknown variant": (["--config=experiments/digits_loss.py:nope"], "unknown variant 'nope'; it is default or smoke"),
   "wrong type": (["--config.train.steps=many"], "steps"),
   "unknown task": (["--config.task=mnits"], "unknown task 'mnits'"),
   "unknown stage": (["--stage=trian"], "--stage: unknown 'trian'; it is one of: corpus, train, evaluate, report, all"),
