@@ -18,7 +18,7 @@ import optax
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from g_pt import sharding
+from g_pt import sharding, workdir
 from g_pt.checkpointing import Checkpoints
 from g_pt.corpus.pairs import PairsConfig, PairSource, draw_pairs
 from g_pt.generator import Generator
@@ -143,11 +143,11 @@ class Log:
   """metrics.jsonl and TensorBoard events. Lines past the step one resumes from are cut off."""
 
   def __init__(self, directory: Path, step: int):
-    self._file = directory / "metrics.jsonl"
+    self._file = directory / workdir.METRICS
     lines = self._file.read_text().splitlines() if self._file.exists() else []
     # A line cut short by a kill is past the last checkpoint, like all that is not kept here.
     kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-    self._file.write_text("".join(line + "\n" for line in kept))
+    workdir.write_bytes(self._file, "".join(line + "\n" for line in kept).encode())
     self._events = SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1)
 
   def write(self, step: int, values: dict[str, float]) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 from flax import linen as nn
 import jax
@@ -17,7 +18,7 @@ from g_pt.corpus.store import Corpus
 from g_pt.generator import DiffusionConfig, build
 from g_pt.models.layers import Dense
 from g_pt.models.neuron_transformer import NeuronTransformerConfig
-from g_pt.train import OPTIMIZERS, DivergenceError, TrainConfig, init_state, make_optimizer, train, train_step
+from g_pt.train import OPTIMIZERS, DivergenceError, Log, TrainConfig, init_state, make_optimizer, train, train_step
 
 CONFIG = TrainConfig(
   steps=11,
@@ -160,6 +161,18 @@ def test_killed_and_resumed_is_the_same_bit_for_bit(last_state, run, uninterrupt
   assert step == CONFIG.steps == state.step
   assert_same(state, last_state(uninterrupted)[1])
   assert_same(average, state.average)
+  assert lines(tmp_path) == lines(uninterrupted)
+
+
+def test_a_kill_while_the_log_is_cut_loses_none_of_it(uninterrupted, tmp_path, monkeypatch):
+  shutil.copy(uninterrupted / workdir.METRICS, tmp_path)
+
+  def killed(*arguments):
+    raise Killed
+
+  with monkeypatch.context() as patch, pytest.raises(Killed):
+    patch.setattr("g_pt.workdir.os.replace", killed)
+    Log(tmp_path, 6)
   assert lines(tmp_path) == lines(uninterrupted)
 
 
