@@ -35,7 +35,7 @@ class GPT:
   weights: PyTree
   statistics: Statistics
   config: SampleConfig
-  data: Any  # of the task, on the device; networks are measured on it
+  data: Any  # of the task, on the device: what networks are measured on
 
   @property
   def metric(self) -> Metric:
@@ -165,7 +165,7 @@ def load(directory: str | Path, weights: bool = True) -> GPT:
   if order is not None:
     order = tuple((name, tuple(axes)) for name, axes in order)
   generator = build(task, experiment.metric, experiment.model, experiment.diffusion, statistics, order)
-  data = jax.device_put(task.load(experiment.data_dir))
+  data = jax.device_put(experiment.recipe.measured(task.load(experiment.data_dir)))
   gpt = GPT(task, experiment.metric, generator, None, statistics, experiment.sample, data)
   return gpt.with_weights(_restored(generator, directory)) if weights else gpt
 

@@ -65,7 +65,6 @@ def train(experiment: Experiment, directory: Path) -> None:
 def evaluate(experiment: Experiment, directory: Path) -> dict[str, Any]:
   """Measures the trained G.pt; returns the summary."""
   task, opened, prepared = _prepared(experiment, directory)
-  del task
   _refuse_other_settings(directory / workdir.TRAINED, experiment)
   with Checkpoints(directory / workdir.CHECKPOINTS, read_only=True) as checkpoints:
     done, trained = checkpoints.latest or 0, checkpoints.progress() if checkpoints.latest else {"seconds": 0.0}
@@ -73,8 +72,8 @@ def evaluate(experiment: Experiment, directory: Path) -> dict[str, Any]:
     raise UserError(f"{directory}: training is unfinished, step {done} of {experiment.train.steps}; run --stage=train")
   began = time.monotonic()
   gpt = dataclasses.replace(sample.load(directory), config=experiment.sample)
-  step = opened.read(opened.step, 0)
-  summary, arrays = run_evaluations(gpt, prepared, step, experiment.recipe, experiment.evaluate, experiment.seed)
+  step, data = opened.read(opened.step, 0), task.load(experiment.data_dir)
+  summary, arrays = run_evaluations(gpt, prepared, step, experiment.recipe, data, experiment.evaluate, experiment.seed)
   summary["seconds"] = {
     "corpus": round(opened.manifest.seconds, 1),
     "train": round(trained["seconds"], 1),

@@ -4,9 +4,16 @@ import os
 from pathlib import Path
 import tempfile
 
+# Most of a test's time is compilation: of small programs, and of the same ones again where a stage starts anew.
+_COMPILED = tempfile.TemporaryDirectory(prefix="g_pt_tests_")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# What a test's own processes get: the environment as it was, without this room's devices.
-PROCESS_ENVIRONMENT = dict(os.environ)
+os.environ |= {
+  "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+  "JAX_COMPILATION_CACHE_DIR": _COMPILED.name,
+  "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+  "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+_ONE_DEVICE = dict(os.environ)
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4".strip()
 
 from absl import flags
@@ -17,12 +24,6 @@ import numpy as np
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Most of a test's time is compilation: of small programs, and of the same ones again where a stage starts anew.
-jax.config.update("jax_disable_most_optimizations", True)
-_COMPILED = tempfile.TemporaryDirectory(prefix="g_pt_tests_")
-jax.config.update("jax_compilation_cache_dir", _COMPILED.name)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jaxtyping.install_import_hook("g_pt", "beartype.beartype")
 flags.FLAGS.mark_as_parsed()
 hypothesis.settings.register_profile("g_pt", deadline=None, max_examples=25, derandomize=True, database=None)
@@ -32,16 +33,9 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="session")
-def process_environment(tmp_path_factory):
-  """For `python main.py` in a process of its own: one device, quickly compiled and by one such process for all."""
-  cache = tmp_path_factory.mktemp("compiled")
-  return PROCESS_ENVIRONMENT | {
-    "PYTHONPATH": str(ROOT),
-    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-    "JAX_COMPILATION_CACHE_DIR": str(cache),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-  }
+def process_environment():
+  """For `python main.py` in a process of its own: one device, and this room's quick compilation."""
+  return _ONE_DEVICE | {"PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="session")

@@ -59,6 +59,13 @@ def test_samples_differ_from_each_other_and_from_their_start(gpt, networks, prom
   assert np.abs(kernel[:, 0] - start).max() > 1e-4
 
 
+def test_each_network_s_samples_are_its_own(gpt, networks, prompt):
+  """A model whose weights are 0 proposes no update."""
+  silent = gpt.with_weights(jax.tree.map(jnp.zeros_like, gpt.weights))
+  updated = silent.sample(networks, prompt, key=KEY, num_samples=2)
+  jax.tree.map(lambda u, n: np.testing.assert_array_equal(u, np.stack([n, n], axis=1)), updated, networks)
+
+
 def test_the_same_key_gives_the_same_networks(gpt, network, prompt):
   first, again, other = (gpt.sample(network, prompt, key=key) for key in (KEY, KEY, jax.random.key(4)))
   assert_same(first, again)

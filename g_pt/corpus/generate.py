@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import collections
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 import dataclasses
 import functools
 from importlib import metadata
+import os
 from pathlib import Path
 import time
 from typing import Any
@@ -17,7 +21,7 @@ from tqdm import tqdm
 
 from g_pt.corpus.store import MANIFEST, Corpus, Manifest
 from g_pt.errors import ConfigError, CorpusError
-from g_pt.tasks.base import Task
+from g_pt.tasks.base import RunGroup, Task
 from g_pt.workdir import differences
 
 SAVE_POINTS = ("log", "uniform")
@@ -130,16 +134,37 @@ def generate(task: Task, recipe: Any, config: CorpusConfig, seed: int, data: Any
   data = jax.device_put(data)
   init = jax.jit(functools.partial(initial_parameters, task))
   train = jax.jit(functools.partial(task.train_group, task, recipe))
+
+  def make(group: int) -> tuple[RunGroup, np.ndarray]:
+    runs = corpus.runs_of_group(group)
+    group_key, run_keys = group_keys(seed, group, runs)
+    saved = save_points(config, steps, seed=seed + group)
+    rates = jnp.full(len(runs), recipe.learning_rate)
+    result = jax.device_get(train(data, init(run_keys), rates, group_key, jnp.asarray(saved)))
+    return result, np.broadcast_to(saved, (len(runs), len(saved)))
+
   done = config.runs - sum(len(corpus.runs_of_group(group)) for group in missing)
   with tqdm(total=config.runs, initial=done, desc="corpus", unit="run") as progress:
-    for group in missing:
-      began = time.monotonic()
-      runs = corpus.runs_of_group(group)
-      group_key, run_keys = group_keys(seed, group, runs)
-      saved = save_points(config, steps, seed=seed + group)
-      rates = jnp.full(len(runs), recipe.learning_rate)
-      result = jax.device_get(train(data, init(run_keys), rates, group_key, jnp.asarray(saved)))
-      step = np.broadcast_to(saved, (len(runs), len(saved)))
-      corpus.write_group(group, result.theta, result.metrics, step, time.monotonic() - began)
-      progress.update(len(runs))
+    began = time.monotonic()
+    for group, (result, step) in zip(missing, _side_by_side(make, missing, _groups_at_once())):
+      began, seconds = time.monotonic(), time.monotonic() - began
+      corpus.write_group(group, result.theta, result.metrics, step, seconds)
+      progress.update(len(step))
   return corpus
+
+
+def _groups_at_once() -> int:
+  """Small steps leave a CPU's cores waiting for each other; a group a core keeps them busy."""
+  return (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
+
+
+def _side_by_side(function: Callable[[int], Any], arguments: Iterable[int], at_once: int) -> Iterator[Any]:
+  """`map(function, arguments)` in threads, never more than `at_once` results ahead of the one who asks."""
+  pending: collections.deque[Future] = collections.deque()
+  with ThreadPoolExecutor(at_once) as pool:
+    for argument in arguments:
+      if len(pending) == at_once:
+        yield pending.popleft().result()
+      pending.append(pool.submit(function, argument))
+    while pending:
+      yield pending.popleft().result()

@@ -38,10 +38,10 @@ def measure_alignment(
   prompts: int,
   key: Array,
 ) -> Alignment:
-  """One sample for each of `prompts` metrics between the best and the network's own."""
+  """One sample for each of `prompts` metrics between the best and the network's own (or the task's share of it)."""
   fraction = jnp.linspace(0.0, 1.0, prompts)
   best = gpt.metric.best_prompt
-  prompted = best + fraction[None] * (start_metric[:, None] - best)
+  prompted = best + fraction[None] * (gpt.metric.own_share * start_metric[:, None] - best)
   rows = jnp.repeat(theta, prompts, axis=0), jnp.repeat(start_metric, prompts)
   updated = gpt.update(*rows, prompted.ravel(), key)
   achieved = gpt.measure(jax.vmap(gpt.task.spec.unflatten)(updated))

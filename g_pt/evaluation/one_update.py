@@ -46,6 +46,7 @@ class Curves(NamedTuple):
 def optimizer_curves(
   gpt: GPT,
   recipe: Any,
+  data: Any,
   theta: Float[Array, "net parameter"],
   tuning_theta: Float[Array, "tuning parameter"],
   config: EvaluateConfig,
@@ -55,24 +56,25 @@ def optimizer_curves(
 
   The rate chosen is that of the best mean metric at the end of the tuning runs.
   """
-  steps = recipe.steps(gpt.data)
+  data = jax.device_put(data)
+  steps = recipe.steps(data)
   points = np.unique(np.round(np.geomspace(1, steps, config.curve_points)).astype(np.int32))
   points = np.concatenate([[0], points]).astype(np.int32)
   tuning_key, curve_key = jax.random.split(key)
   rates = np.asarray(config.learning_rates, np.float32)
   by_optimizer = {}
-  for optimizer in gpt.task.optimizers:
+  for optimizer in gpt.task.optimizers if config.optimizers is None else config.optimizers:
     train = jax.jit(functools.partial(gpt.task.train_group, gpt.task, dataclasses.replace(recipe, optimizer=optimizer)))
 
     def run(networks, learning_rates, key, saved, train=train):
-      group = train(gpt.data, networks, jnp.asarray(learning_rates), key, jnp.asarray(saved))
+      group = train(data, networks, jnp.asarray(learning_rates), key, jnp.asarray(saved))
       return np.asarray(group.metrics[gpt.metric_name])
 
-    tuning = run(
-      jnp.tile(tuning_theta, (len(rates), 1)), np.repeat(rates, len(tuning_theta)), tuning_key, points[[0, -1]]
-    )
-    last = tuning[:, -1].reshape(len(rates), -1).mean(axis=1)
-    best = rates[_best(gpt.metric, last)]
+    best = rates[0]
+    if len(rates) > 1:
+      networks, each = jnp.tile(tuning_theta, (len(rates), 1)), np.repeat(rates, len(tuning_theta))
+      last = run(networks, each, tuning_key, points[[0, -1]])[:, -1]
+      best = rates[_best(gpt.metric, last.reshape(len(rates), -1).mean(axis=1))]
     by_optimizer[optimizer] = Curve(float(best), run(theta, np.full(len(theta), best), curve_key, points))
   return Curves(points, by_optimizer)
 

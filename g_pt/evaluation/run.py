@@ -16,11 +16,12 @@ from g_pt.sample import GPT
 
 
 def evaluate(
-  gpt: GPT, prepared: Prepared, step: np.ndarray, recipe: Any, config: EvaluateConfig, seed: int
+  gpt: GPT, prepared: Prepared, step: np.ndarray, recipe: Any, data: Any, config: EvaluateConfig, seed: int
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
   """(summary, arrays), both by dotted or nested name; deterministic in the seed.
 
-  `step` [checkpoint] is the training step of each checkpoint of the first run.
+  `step` [checkpoint] is the training step of each checkpoint of the first run,
+  `data` the task's, for optimizers to train on.
   """
   keys = jax.random.split(jax.random.key(seed), 4)
   arrays: dict[str, np.ndarray] = {}
@@ -35,9 +36,8 @@ def evaluate(
     arrays[f"alignment.{split}.achieved"] = np.asarray(measured.achieved)
 
   one = measure_one_update(gpt, *initial["test"], keys[2])
-  curves = optimizer_curves(
-    gpt, recipe, initial["test"][0], jnp.asarray(prepared.train.theta[: config.tuning_networks, 0]), config, keys[3]
-  )
+  tuning = jnp.asarray(prepared.train.theta[: config.tuning_networks, 0])
+  curves = optimizer_curves(gpt, recipe, data, initial["test"][0][: config.curve_networks], tuning, config, keys[3])
   arrays |= {"one_update.start": one.start, "one_update.achieved": one.achieved, "curves.step": curves.step}
   arrays |= {f"curves.{name}": curve.metric for name, curve in curves.by_optimizer.items()}
   arrays |= _corpus_overview(prepared, step)

@@ -21,7 +21,7 @@ from g_pt.tasks.base import Task
 MODULES: dict[str, dict[str, str]] = {
   "digits": {"layer_0": "fc1", "layer_1": "fc2"},
   "mnist": {"layer_0": "fc1", "layer_1": "fc2"},
-  "cifar10": {"conv_0": "conv1", "conv_1": "conv2", "layer_2": "fc"},
+  "cifar10": {"conv_0": "conv1", "conv_1": "conv2", "linear": "fc"},
   "cartpole": {"layer_0": "actor.0", "layer_1": "actor.2", "layer_2": "actor.4"},
 }
 # Of a kernel by its number of axes: the order of our axes in PyTorch.

@@ -1,16 +1,24 @@
 """The table of tasks: the one place to register."""
 
-from g_pt.tasks import digits
+from g_pt.errors import UserError
+from g_pt.tasks import cartpole, cifar10, digits, mnist
 from g_pt.tasks.base import Metric, RunGroup, Task
 
-TASKS: dict[str, Task] = {task.name: task for task in (digits.TASK,)}
+TASKS: dict[str, Task] = {task.name: task for task in (digits.TASK, mnist.TASK, cifar10.TASK, cartpole.TASK)}
 
 
 def get(name: str) -> Task:
-  """The task of that name; ValueError, naming those there are, if there is none."""
-  if name not in TASKS:
-    raise ValueError(f"unknown task {name!r}; there is: {', '.join(TASKS)}")
-  return TASKS[name]
+  """The task of that name, which may also be that of a TFDS image-classification set.
+
+  Raises ValueError, naming the tasks there are, if it is neither.
+  """
+  if name in TASKS:
+    return TASKS[name]
+  try:
+    return mnist.task(name)
+  except UserError as error:
+    there_is = f"there is: {', '.join(TASKS)}, and image sets of TFDS by their name"
+    raise ValueError(f"unknown task {name!r}; {there_is} ({error})") from None
 
 
 __all__ = ["Metric", "RunGroup", "TASKS", "Task", "get"]

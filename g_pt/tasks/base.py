@@ -30,6 +30,7 @@ class Metric:
   higher_is_better: bool
   best_prompt: float  # the best value one asks for; prompts run from here
   recursive_prompt: float  # asked for again and again when updates are repeated
+  own_share: float = 1.0  # prompts run to this share of a network's own metric
   # The smooth, monotone scale on which models see the metric.
   coordinate: Callable[[Float[Array, "..."]], Float[Array, "..."]] = _log_coordinate
 
@@ -56,17 +57,22 @@ class Task:
   name: str
   init: Callable[[Array], Parameters]  # key -> parameters
   forward: Callable[[Parameters, Array], Array]  # parameters, inputs [example, ...] -> outputs
-  loss: Callable[[Parameters, Any], Float[Array, ""]]  # parameters, batch -> mean loss; what a run descends
+  # parameters, batch -> mean loss, what a run descends; None: it learns otherwise
+  loss: Callable[[Parameters, Any], Float[Array, ""]] | None
   evaluate: Callable[[Parameters, Any], dict[str, Float[Array, ""]]]  # parameters, data -> every recorded number
   metrics: Mapping[str, Metric]  # those of `evaluate` that may be prompted
   load: Callable[[str | None], Any]  # data folder -> Data
-  batch: Callable[[Any, Int[Array, "example"], Array], Any]  # data, indices, key -> batch for `loss`
-  recipe: Any  # frozen dataclass, the defaults of one training run, with `learning_rate` and `steps(data)`
+  batch: Callable[[Any, Int[Array, "example"], Array], Any] | None  # data, indices, key -> batch for `loss`
+  # frozen dataclass, the defaults of one training run, with `learning_rate`, `steps(data)` and
+  # `measured(data)`, the part of the data that `evaluate` is given
+  recipe: Any
   # task, recipe, data, initial theta [run, parameter], learning rates [run], key, saved steps [checkpoint]
   # -> RunGroup; g_pt.tasks.supervised.train_group unless the task learns otherwise
   train_group: Callable[..., RunGroup]
   optimizers: tuple[str, ...] = ()  # values of `recipe.optimizer` that one update is compared with
   hidden_layers: tuple[HiddenLayer, ...] = ()  # the permutations that leave the network's function unchanged
+  # `loss` of many networks stacked along a last axis, parameters, batch -> loss [run]; None: by vmap
+  group_loss: Callable[[Parameters, Any], Float[Array, "run"]] | None = None
 
   @functools.cached_property
   def spec(self) -> ParameterSpec:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from flax import linen as nn
 import jax
+from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Num
+import numpy as np
 
 from g_pt.parameters import HiddenLayer, Parameters
+from g_pt.tasks import stacked
 from g_pt.tasks.base import Metric, Task
 from g_pt.tasks.datasets import Examples, Images
 from g_pt.tasks.supervised import OPTIMIZERS, SupervisedRecipe, train_group
@@ -27,7 +30,25 @@ def fan_in_uniform(fan_in: int) -> Callable[..., Array]:
   return init
 
 
-class MLP(nn.Module):
+class Network(nn.Module):
+  """A classifier; what it computes for many networks at once may be laid out better than by vmap."""
+
+  examples_at_once: ClassVar[int] = 250  # evaluated together
+
+  @nn.nowrap
+  def logits_of_group(
+    self, parameters: Parameters, images: Float[Array, "example ..."]
+  ) -> Float[Array, "example class run"]:
+    """Of many networks, their parameters stacked along a last axis, on the same images."""
+    return jax.vmap(lambda p: self.apply({"params": p}, images), in_axes=-1, out_axes=-1)(parameters)
+
+  @nn.nowrap
+  def loss_of_group(self, parameters: Parameters, batch: Examples) -> Float[Array, "run"]:
+    """Cross-entropy in nats of many networks, their parameters stacked along a last axis."""
+    return jnp.mean(stacked.loss_and_wrong(self.logits_of_group(parameters, batch.images), batch.labels)[0], axis=0)
+
+
+class MLP(Network):
   """Fully connected layers with ReLU between them; images are flattened."""
 
   widths: Sequence[int]  # of every layer but the input, the classes last
@@ -42,6 +63,17 @@ class MLP(nn.Module):
         x = nn.relu(x)
     return x
 
+  @nn.nowrap
+  def logits_of_group(
+    self, parameters: Parameters, images: Float[Array, "example ..."]
+  ) -> Float[Array, "example class run"]:
+    x = images.reshape(images.shape[0], -1)
+    for i in range(len(self.widths)):
+      layer = parameters[f"layer_{i}"]
+      x = (stacked.dense if i else stacked.shared_dense)(x, layer["kernel"])
+      x = stacked.relu_with_bias(x, layer["bias"]) if i < len(self.widths) - 1 else x + layer["bias"][None]
+    return x
+
 
 def mlp_hidden_layers(widths: Sequence[int]) -> tuple[HiddenLayer, ...]:
   """The hidden layers of an MLP whose layers are named layer_0, layer_1, ..."""
@@ -51,42 +83,152 @@ def mlp_hidden_layers(widths: Sequence[int]) -> tuple[HiddenLayer, ...]:
   )
 
 
+def _convolve(x: Float[Array, "example row column in"], kernel: Float[Array, "height width in out"]) -> Array:
+  return lax.conv_general_dilated(x, kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+@jax.custom_vjp
+def convolve(
+  x: Float[Array, "example row column in"], kernel: Float[Array, "3 3 in out"]
+) -> Float[Array, "example row column out"]:
+  """3x3, stride 1, padding 1: the one kind of convolution that XLA does as a matrix product on a CPU.
+
+  Its gradients are written as such convolutions too: as XLA derives them they
+  are 40 times slower. So is a vmap over kernels, a grouped convolution.
+  """
+  return _convolve(x, kernel)
+
+
+def _convolve_forward(x, kernel):
+  return _convolve(x, kernel), (x, kernel)
+
+
+def _convolve_backward(residuals, cotangent):
+  x, kernel = residuals
+  to_x = _convolve(cotangent, jnp.swapaxes(kernel[::-1, ::-1], 2, 3))
+  # Channels as examples, examples as channels, the cotangent as a kernel as large as the image.
+  to_kernel = _convolve(x.transpose(3, 1, 2, 0), cotangent.transpose(1, 2, 0, 3))
+  return to_x, to_kernel.transpose(1, 2, 0, 3)
+
+
+convolve.defvjp(_convolve_forward, _convolve_backward)
+
+
+def strided_patches(images: Float[Array, "example row column channel"]) -> Float[Array, "example row/2 column/2 patch"]:
+  """What a 3x3 convolution of stride 2 and padding 1 sees: 9 x channel numbers an output."""
+  _, rows, columns, _ = images.shape
+  padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+  places = [(i, j) for i in range(3) for j in range(3)]
+  return jnp.concatenate([padded[:, i : i + rows : 2, j : j + columns : 2] for i, j in places], axis=-1)
+
+
+class CNN(Network):
+  """Two 3x3 convolutions without bias, the first of stride 2, ReLU; mean over the image; a linear layer."""
+
+  channels: tuple[int, int]
+  classes: int
+  examples_at_once: ClassVar[int] = 50
+  examples_trained_at_once: ClassVar[int] = 8  # whose activations stay in a CPU's cache
+
+  @nn.compact
+  def __call__(self, images: Float[Array, "example row column channel"]) -> Float[Array, "example class"]:
+    x = images
+    for i, (channels, stride) in enumerate(zip(self.channels, (2, 1))):
+      init = fan_in_uniform(9 * x.shape[-1])
+      x = nn.relu(nn.Conv(channels, (3, 3), stride, 1, use_bias=False, kernel_init=init, name=f"conv_{i}")(x))
+    init = fan_in_uniform(self.channels[1])
+    return nn.Dense(self.classes, kernel_init=init, bias_init=init, name="linear")(x.mean(axis=(1, 2)))
+
+  @nn.nowrap
+  def _first_layer(self, parameters: Parameters, images: Array) -> tuple[Array, Array]:
+    """Patches of the images, and the first convolution of all runs, [example row column run channel]: one product."""
+    patches = strided_patches(images)
+    kernel = jnp.swapaxes(parameters["conv_0"]["kernel"], -1, -2)
+    product = patches.reshape(-1, patches.shape[-1]) @ kernel.reshape(patches.shape[-1], -1)
+    return patches, product.reshape(*patches.shape[:3], *kernel.shape[-2:])
+
+  @nn.nowrap
+  def _rest(self, own: Parameters, first: Float[Array, "example row column channel"]) -> Float[Array, "example class"]:
+    """Logits of one run from its first convolution."""
+    x = nn.relu(convolve(nn.relu(first), own["conv_1"]["kernel"]))
+    return x.mean(axis=(1, 2)) @ own["linear"]["kernel"] + own["linear"]["bias"][None]
+
+  @nn.nowrap
+  def _run_by_run(self, parameters: Parameters, first: Array, function: Callable) -> Any:
+    """function(own parameters, own first convolution), one run after another as their convolutions cannot be joined."""
+    own = {name: jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), parameters[name]) for name in ("conv_1", "linear")}
+
+    def run(index_and_own):
+      index, own = index_and_own
+      return function(own, lax.dynamic_index_in_dim(first, index, 3, keepdims=False))
+
+    return lax.map(run, (jnp.arange(first.shape[3]), own))
+
+  @nn.nowrap
+  def logits_of_group(
+    self, parameters: Parameters, images: Float[Array, "example ..."]
+  ) -> Float[Array, "example class run"]:
+    if jax.default_backend() != "cpu":
+      return super().logits_of_group(parameters, images)
+    _, first = self._first_layer(parameters, images)
+    return jnp.moveaxis(self._run_by_run(parameters, first, self._rest), 0, -1)
+
+  @nn.nowrap
+  def loss_of_group(self, parameters: Parameters, batch: Examples) -> Float[Array, "run"]:
+    if jax.default_backend() != "cpu":
+      return super().loss_of_group(parameters, batch)
+    return stacked.loss_in_parts(self._value_and_gradient, self.examples_trained_at_once)(parameters, batch)
+
+  @nn.nowrap
+  def _value_and_gradient(self, parameters: Parameters, batch: Examples) -> tuple[Float[Array, "run"], Parameters]:
+    patches, first = self._first_layer(parameters, batch.images)
+
+    def loss(own, first):
+      return cross_entropy(self._rest(own, first), batch.labels)
+
+    value, (own, to_first) = self._run_by_run(parameters, first, jax.value_and_grad(loss, (0, 1)))
+    to_kernel = jnp.einsum("byxp,rbyxc->pcr", patches, to_first)
+    gradient = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), own)
+    return value, {"conv_0": {"kernel": to_kernel.reshape(parameters["conv_0"]["kernel"].shape)}, **gradient}
+
+
+def cnn_hidden_layers(channels: tuple[int, int]) -> tuple[HiddenLayer, ...]:
+  """The channels of a CNN's two convolutions."""
+  return (
+    HiddenLayer(channels[0], (("conv_0/kernel", 3), ("conv_1/kernel", 2))),
+    HiddenLayer(channels[1], (("conv_1/kernel", 3), ("linear/kernel", 0))),
+  )
+
+
 def cross_entropy(logits: Float[Array, "example class"], labels: Int[Array, "example"]) -> Float[Array, ""]:
   """Mean over examples, in nats."""
-  picked = jnp.sum(jax.nn.log_softmax(logits) * jax.nn.one_hot(labels, logits.shape[-1]), axis=-1)
-  return -jnp.mean(picked)
+  return jnp.mean(stacked.loss_and_wrong(logits[:, :, None], labels)[0])
 
 
-def loss_and_error(
-  logits: Float[Array, "example class"], labels: Int[Array, "example"]
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-  """Cross-entropy (nats) and share of wrong answers (percent).
-
-  Classes lie along the first axis in here: reductions over a short last axis
-  use no vector instructions on a CPU, and a corpus is mostly evaluation.
-  """
-  logits = logits.T
-  highest = jnp.max(logits, axis=0)
-  log_total = highest + jnp.log(jnp.sum(jnp.exp(logits - highest[None]), axis=0))
-  own = jnp.sum(jnp.where(jnp.arange(logits.shape[0])[:, None] == labels[None], logits, 0.0), axis=0)
-  # Not `own < highest`: a network that diverged (NaN) is always wrong.
-  return jnp.mean(log_total - own), 100 * jnp.mean(~(own >= highest))
+def rows(images: Num[Array | np.ndarray, "example ..."], indices: Int[Array, "picked"]) -> Num[Array, "picked ..."]:
+  """images[indices]; bytes are copied four at a time, as XLA on a CPU copies number by number."""
+  size = math.prod(images.shape[1:])
+  if images.dtype != jnp.uint8 or size % 4:
+    return jnp.asarray(images)[indices]
+  words = lax.bitcast_convert_type(jnp.reshape(images, (-1, size // 4, 4)), jnp.uint32)
+  return lax.bitcast_convert_type(words[indices], jnp.uint8).reshape(-1, *images.shape[1:])
 
 
-def _gather(data: Images, indices: Int[Array, "example"], key: Array) -> Examples:
+def random_minibatch(data: Images, indices: Int[Array, "example"], key: Array) -> Examples:
+  """Those training examples, as the network takes them."""
   del key
-  return Examples(data.train.images[indices], data.train.labels[indices])
+  return Examples(data.inputs(rows(data.train.images, indices)), jnp.asarray(data.train.labels)[indices])
 
 
 def classifier(
   name: str,
-  network: nn.Module,
+  network: Network,
   hidden_layers: tuple[HiddenLayer, ...],
   input_shape: tuple[int, ...],
   load: Callable[[str | None], Images],
   metrics: dict[str, Metric],
   recipe: SupervisedRecipe,
-  batch: Callable[[Images, Array, Array], Any] = _gather,
+  batch: Callable[[Images, Array, Array], Any] = random_minibatch,
 ) -> Task:
   """A Task for one classifier: records test and train loss (nats) and error (percent)."""
 
@@ -99,11 +241,18 @@ def classifier(
   def loss(parameters: Parameters, batch: Examples) -> Float[Array, ""]:
     return cross_entropy(forward(parameters, batch.images), batch.labels)
 
-  def evaluate(parameters: Parameters, data: Images) -> dict[str, Float[Array, ""]]:
+  def evaluate(parameters: Parameters, data: Images) -> dict[str, Float[Array, "run"]]:
+    def totals(part: Examples):
+      loss, wrong = stacked.loss_and_wrong(network.logits_of_group(parameters, data.inputs(part.images)), part.labels)
+      return {"loss": jnp.sum(loss, axis=0), "error": 100.0 * jnp.sum(wrong, axis=0)}
+
     numbers = {}
     for split, examples in (("test", data.test), ("train", data.train)):
-      logits = forward(parameters, examples.images)
-      numbers[f"{split}_loss"], numbers[f"{split}_error"] = loss_and_error(logits, examples.labels)
+      for kind, total in stacked.totals_in_parts(totals, examples, network.examples_at_once).items():
+        numbers[f"{split}_{kind}"] = total / examples.labels.shape[0]
     return numbers
 
-  return Task(name, init, forward, loss, evaluate, metrics, load, batch, recipe, train_group, OPTIMIZERS, hidden_layers)
+  return Task(
+    name, init, forward, loss, stacked.one_by_many(evaluate), metrics, load, batch, recipe, train_group, OPTIMIZERS,
+    hidden_layers, network.loss_of_group,
+  )

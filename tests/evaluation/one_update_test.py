@@ -32,7 +32,7 @@ def initial(task, seed, count):
 def test_curves_are_runs_at_the_best_of_the_rates(toy_gpt, toy):
   theta, tuning = initial(toy, 0, 3), initial(toy, 1, 2)
   key = jax.random.key(2)
-  curves = optimizer_curves(toy_gpt, toy.recipe, theta, tuning, CONFIG, key)
+  curves = optimizer_curves(toy_gpt, toy.recipe, toy.load(None), theta, tuning, CONFIG, key)
   assert list(curves.by_optimizer) == ["sgd"]
   curve = curves.by_optimizer["sgd"]
   # 0.001 hardly moves and 1e9 diverges.

@@ -21,7 +21,8 @@ def evaluated(gpt, smoke_workdir, smoke_values):
 
   def evaluated(seed):
     step = np.arange(prepared.statistics.checkpoints)
-    return evaluate(quick, prepared, step, experiment.recipe, experiment.evaluate, seed)
+    data = gpt.task.load(None)
+    return evaluate(quick, prepared, step, experiment.recipe, data, experiment.evaluate, seed)
 
   return evaluated
 

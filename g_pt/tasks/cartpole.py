@@ -1,0 +1,195 @@
+"""Policies 4-32-32-2 for gymnax's CartPole-v1, trained by PPO; only the actor is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import functools
+import math
+from typing import Any, NamedTuple
+
+from flax import linen as nn
+import gymnax
+import jax
+from jax import lax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, UInt32
+import numpy as np
+
+from g_pt.errors import ConfigError
+from g_pt.parameters import Parameters
+from g_pt.tasks import ppo
+from g_pt.tasks.base import Metric, RunGroup, Task
+from g_pt.tasks.classifiers import mlp_hidden_layers
+
+EPISODES = 1024  # that there are to measure a policy by; returns of a middling one vary by about 100
+_WIDTHS = (32, 32)
+_ACTIONS = 2
+_CARTPOLE, _SETTINGS = gymnax.make("CartPole-v1")
+
+
+class Episodes(NamedTuple):
+  """What evaluation starts its episodes from."""
+
+  keys: UInt32[Array, "episode 2"]  # data of random keys
+
+  def first(self, count: int) -> Episodes:
+    """The first `count`. Raises ConfigError where there are fewer."""
+    if count > len(self.keys):
+      raise ConfigError(f"corpus.recipe.episodes: {count} is more than the {len(self.keys)} that there are")
+    return Episodes(self.keys[:count])
+
+
+def load(data_dir: str | None = None) -> Episodes:
+  """The episodes that every policy is judged by: always the same; `data_dir` is not used."""
+  del data_dir
+  return Episodes(np.random.default_rng(0).integers(0, 2**32, (EPISODES, 2), np.uint32))
+
+
+def orthogonal(gain: float) -> Callable[..., Array]:
+  """Matrices of orthonormal rows or columns, times `gain`, evenly distributed over all those.
+
+  By Gram and Schmidt rather than LAPACK, two batched calls of which at once can
+  lock XLA's threads on a CPU.
+  """
+
+  def init(key, shape, dtype=jnp.float32):
+    long, short = max(shape), min(shape)
+
+    def orthonormal(i, matrix):
+      before = jnp.arange(short) < i
+      column = matrix[:, i]
+      for _ in range(2):  # once leaves the errors of its rounding, twice none
+        column = column - matrix @ jnp.where(before, column @ matrix, 0)
+      return matrix.at[:, i].set(column / jnp.linalg.norm(column))
+
+    matrix = lax.fori_loop(0, short, orthonormal, jax.random.normal(key, (long, short), dtype))
+    return gain * (matrix if shape[0] == long else matrix.T)
+
+  return init
+
+
+class MLP(nn.Module):
+  """Fully connected layers with SELU between them, named as in g_pt.tasks.classifiers."""
+
+  widths: Sequence[int]  # of every layer but the input
+  last_gain: float
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "*step feature"]) -> Float[Array, "*step output"]:
+    for i, width in enumerate(self.widths):
+      last = i == len(self.widths) - 1
+      init = orthogonal(self.last_gain if last else math.sqrt(2))
+      x = nn.Dense(width, kernel_init=init, name=f"layer_{i}")(x)
+      x = x if last else nn.selu(x)
+    return x
+
+
+_ACTOR = MLP((*_WIDTHS, _ACTIONS), 0.01)
+_CRITIC = MLP((*_WIDTHS, 1), 1.0)
+
+
+def _init(network: MLP, key: Array) -> Parameters:
+  return network.init(key, jnp.zeros((1, 4)))["params"]
+
+
+def forward(actor: Parameters, observations: Float[Array, "*step 4"]) -> Float[Array, "*step 2"]:
+  """Logits of pushing left and right."""
+  return _ACTOR.apply({"params": actor}, observations)
+
+
+def _value(critic: Parameters, observations: Float[Array, "*step 4"]) -> Float[Array, "*step"]:
+  return _CRITIC.apply({"params": critic}, observations)[..., 0]
+
+
+def _step(key: Array, state: Any, action: Int[Array, ""]) -> ppo.Step:
+  observation, state, reward, terminated, truncated, information = _CARTPOLE.step(key, state, action, _SETTINGS)
+  return ppo.Step(
+    observation, state, reward, terminated, terminated | truncated, information["final_observation"]
+  )
+
+
+ENVIRONMENT = ppo.Environment(reset=functools.partial(_CARTPOLE.reset, params=_SETTINGS), step=_step)
+_NETWORKS = ppo.Networks(forward, _value)
+
+
+def evaluate(actor: Parameters, data: Episodes) -> dict[str, Float[Array, ""]]:
+  """Mean return over episodes of the likelier action each time, and the mean's standard error."""
+  keys = jax.random.wrap_key_data(jnp.asarray(data.keys))
+  observation, state = jax.vmap(ENVIRONMENT.reset)(keys)
+  step = jax.vmap(_CARTPOLE.step_env, in_axes=(0, 0, 0, None))
+
+  def running(carry):
+    _, _, alive, time, _ = carry
+    return jnp.any(alive) & (time < _SETTINGS.max_steps_in_episode)
+
+  def advance(carry):
+    observation, state, alive, time, returns = carry
+    action = jnp.argmax(forward(actor, observation), axis=-1)
+    observation, state, _, terminated, _ = step(keys, state, action, _SETTINGS)
+    return observation, state, alive & ~terminated, time + 1, returns + alive
+
+  count = keys.shape[0]
+  start = (observation, state, jnp.ones(count, bool), 0, jnp.zeros(count))
+  returns = lax.while_loop(running, advance, start)[-1]
+  return {"episode_return": returns.mean(), "episode_return_error": returns.std(ddof=1) / math.sqrt(count)}
+
+
+def train_group(
+  task: Task,
+  recipe: ppo.PPORecipe,
+  data: Episodes,
+  initial: Float[Array, "run parameter"],
+  learning_rate: Float[Array, "run"],
+  key: Array,
+  saved: Int[Array, "checkpoint"],
+) -> RunGroup:
+  """Trains a group of runs from `initial` and keeps the actors after the `saved` iterations.
+
+  `saved` rises and begins with 0. The runs share their random numbers, the
+  critic's first parameters among them: a run depends on its initial
+  parameters, its learning rate and the group's key alone.
+  """
+  theta = train_runs(task, recipe, initial, learning_rate, key, saved)
+  measured = recipe.measured(data)
+  evaluate_all = jax.vmap(lambda policy: evaluate(task.spec.unflatten(policy), measured))
+  metrics = lax.map(evaluate_all, theta)
+  return RunGroup(jnp.swapaxes(theta, 0, 1), {name: value.T for name, value in metrics.items()})
+
+
+def train_runs(
+  task: Task,
+  recipe: ppo.PPORecipe,
+  initial: Float[Array, "run parameter"],
+  learning_rate: Float[Array, "run"],
+  key: Array,
+  saved: Int[Array, "checkpoint"],
+) -> Float[Array, "checkpoint run parameter"]:
+  """The actors of a group of runs after the `saved` iterations."""
+  critic_key, train_key = jax.random.split(key)
+  critic = _init(_CRITIC, critic_key)
+
+  def run(theta, rate):
+    actors = ppo.train(recipe, ENVIRONMENT, _NETWORKS, task.spec.unflatten(theta), critic, rate, train_key, saved)
+    return jax.vmap(task.spec.flatten)(actors)
+
+  return jax.vmap(run, out_axes=1)(initial, learning_rate)
+
+
+TASK = Task(
+  name="cartpole",
+  init=functools.partial(_init, _ACTOR),
+  forward=forward,
+  loss=None,  # a policy descends no loss of a batch
+  evaluate=evaluate,
+  metrics={
+    "episode_return": Metric(
+      "mean return", True, best_prompt=500.0, recursive_prompt=500.0, coordinate=lambda value: value / 100
+    ),
+  },
+  load=load,
+  batch=None,
+  recipe=ppo.PPORecipe(),
+  train_group=train_group,
+  optimizers=ppo.OPTIMIZERS,
+  hidden_layers=mlp_hidden_layers((*_WIDTHS, _ACTIONS)),
+)

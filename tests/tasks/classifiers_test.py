@@ -1,0 +1,159 @@
+"""Many networks at once compute what each of them computes alone, however that is laid out."""
+
+import functools
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from g_pt.tasks import classifiers, stacked, supervised
+from g_pt.tasks.cifar10 import PADDING, augmented
+from g_pt.tasks.datasets import Examples, Images
+
+RUNS, EXAMPLES, CLASSES = 3, 12, 4
+NETWORKS = {
+  "mlp": (classifiers.MLP((6, CLASSES)), (5, 3)),
+  "wide mlp": (classifiers.MLP((40, 33, CLASSES)), (7,)),
+  "cnn": (classifiers.CNN((4, 6), CLASSES), (8, 8, 3)),
+}
+
+
+def random(seed, *shape):
+  return jnp.asarray(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
+
+
+@pytest.fixture(params=NETWORKS, scope="module")
+def case(request):
+  """(network, stacked parameters, batch)."""
+  network, shape = NETWORKS[request.param]
+  images = random(0, EXAMPLES, *shape)
+  init = jax.jit(jax.vmap(lambda key: network.init(key, images)["params"], out_axes=-1))
+  labels = jnp.arange(EXAMPLES) % CLASSES
+  return network, init(jax.random.split(jax.random.key(0), RUNS)), Examples(images, labels)
+
+
+def one_by_one(network, batch):
+  """Stacked parameters -> the loss of each run, by the network's plain forward pass."""
+
+  def loss(parameters):
+    logits = network.apply({"params": parameters}, batch.images)
+    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), batch.labels[:, None], axis=1))
+
+  return jax.vmap(loss, in_axes=-1)
+
+
+def test_logits_of_a_group_are_those_of_each(case):
+  network, parameters, batch = case
+  alone = jax.vmap(lambda p: network.apply({"params": p}, batch.images), in_axes=-1, out_axes=-1)(parameters)
+  group = jax.jit(network.logits_of_group)(parameters, batch.images)
+  np.testing.assert_allclose(group, alone, rtol=1e-5, atol=1e-5)
+
+
+def test_the_loss_of_a_group_and_its_gradient_are_those_of_each(case):
+  network, parameters, batch = case
+  weights = jnp.arange(1.0, RUNS + 1)  # a cotangent for each run
+  values, gradients = [], []
+  for loss in (lambda p: network.loss_of_group(p, batch), one_by_one(network, batch)):
+    values.append(jax.jit(loss)(parameters))
+    gradients.append(jax.jit(jax.grad(lambda p, loss=loss: jnp.sum(weights * loss(p))))(parameters))
+  np.testing.assert_allclose(*values, rtol=1e-5)
+  jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), *gradients)
+
+
+@pytest.mark.parametrize("channels", [(3, 5), (5, 3)])
+def test_convolve_and_its_gradients_are_those_of_a_convolution(channels):
+  x, kernel = random(0, 2, 6, 4, channels[0]), random(1, 3, 3, *channels)
+  weight = random(2, 2, 6, 4, channels[1])
+
+  def plain(x, kernel):
+    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+  results = [
+    jax.value_and_grad(lambda x, kernel, f=f: jnp.sum(f(x, kernel) * weight), (0, 1))(x, kernel)
+    for f in (classifiers.convolve, plain)
+  ]
+  jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4), *results)
+
+
+def test_patches_times_a_kernel_are_a_strided_convolution():
+  images, kernel = random(0, 2, 8, 6, 3), random(1, 3, 3, 3, 5)
+  product = classifiers.strided_patches(images) @ kernel.reshape(27, 5)
+  plain = lax.conv_general_dilated(images, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC"))
+  np.testing.assert_allclose(product, plain, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_evaluation_takes_any_vmap_and_any_number_of_examples(toy, axis):
+  data = toy.load(None)
+  networks = [jax.jit(toy.init)(key) for key in jax.random.split(jax.random.key(3), 4)]
+  alone = [jax.jit(toy.evaluate)(network, data) for network in networks]
+  stack = jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=axis), *networks)
+  together = jax.jit(jax.vmap(toy.evaluate, in_axes=(axis, None)))(stack, data)
+  twice = jax.tree.map(lambda x: jnp.moveaxis(x, axis, 0).reshape(2, 2, *np.delete(x.shape, axis)), stack)
+  nested = jax.jit(jax.vmap(jax.vmap(toy.evaluate, in_axes=(0, None)), in_axes=(0, None)))(twice, data)
+  for name in alone[0]:
+    wanted = [numbers[name] for numbers in alone]
+    np.testing.assert_allclose(together[name], wanted, rtol=1e-5)
+    np.testing.assert_allclose(nested[name].ravel(), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 17, 50])
+def test_totals_do_not_depend_on_the_parts(at_once):
+  examples = Examples(random(0, 17, 3), jnp.arange(17))
+  whole = {"sum": examples.images.sum(axis=0), "labels": examples.labels.sum()[None]}
+  parts = stacked.totals_in_parts(
+    lambda part: {"sum": part.images.sum(axis=0), "labels": part.labels.sum()[None]}, examples, at_once
+  )
+  jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), parts, whole)
+
+
+def test_error_and_loss_are_those_of_the_definition():
+  logits, labels = random(0, 50, 10), jnp.arange(50) % 10
+  loss, wrong = stacked.loss_and_wrong(logits[:, :, None], labels)
+  np.testing.assert_allclose(loss[:, 0], -jax.nn.log_softmax(logits)[jnp.arange(50), labels], rtol=1e-5, atol=1e-6)
+  np.testing.assert_array_equal(wrong[:, 0], jnp.argmax(logits, axis=1) != labels)
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 3), (5, 3)], ids=["words", "odd bytes"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_rows_are_what_indexing_gives(shape, dtype):
+  images = np.random.default_rng(0).integers(0, 256, (9, *shape)).astype(dtype)
+  index = np.array([3, 3, 0, 8])
+  np.testing.assert_array_equal(jax.jit(classifiers.rows)(images, index), images[index])
+
+
+@pytest.mark.parametrize("count", [1, 2, 64, 1000])
+def test_shuffled_is_a_permutation(count):
+  orders = np.stack([supervised.shuffled(jax.random.key(seed), count) for seed in range(3)])
+  np.testing.assert_array_equal(np.sort(orders), np.broadcast_to(np.arange(count), (3, count)))
+  if count > 2:
+    assert (orders[0] != orders[1]).mean() > 0.8
+
+
+def test_every_place_of_a_shuffle_is_as_likely():
+  orders = jax.vmap(lambda key: supervised.shuffled(key, 5))(jax.random.split(jax.random.key(0), 4000))
+  counts = (np.asarray(orders)[:, :, None] == np.arange(5)).sum(axis=0)
+  assert np.abs(counts - 800).max() < 5 * np.sqrt(800)
+
+
+def test_augmented_images_are_crops_of_the_padded_one_half_of_them_mirrored():
+  count, size = 600, 6
+  image = np.arange(1, size * size * 2 + 1, dtype=np.uint8).reshape(size, size, 2)
+  out = np.asarray(jax.jit(augmented)(jnp.asarray(np.stack([image] * count)), jax.random.key(0)))
+  padded = np.pad(image, ((PADDING, PADDING), (PADDING, PADDING), (0, 0)))
+  offsets = range(2 * PADDING + 1)
+  crops = np.stack([padded[i : i + size, j : j + size] for i in offsets for j in offsets])
+  crops = np.concatenate([crops, crops[:, :, ::-1]])
+  same = (out[:, None] == crops[None]).all(axis=(2, 3, 4))
+  assert same.any(axis=1).all()
+  seen = same.sum(axis=0)
+  assert (seen > 0).mean() > 0.9
+  assert abs(seen[: len(crops) // 2].sum() - count / 2) < 5 * np.sqrt(count / 4)
+
+
+def test_inputs_are_normalised_channel_by_channel():
+  images = np.array([[[[0, 255]]]], np.uint8)
+  data = Images(None, None, np.array([127.5, 255.0], np.float32), np.array([127.5, 51.0], np.float32))
+  np.testing.assert_allclose(data.inputs(images), [[[[-1.0, 0.0]]]], atol=1e-6)
