@@ -6,14 +6,36 @@ from g_pt.config import default
 
 
 def get_config(variant: str = "default") -> ConfigDict:
+  if variant == "paper":
+    return paper()
   config = default("cartpole", "episode_return")
   config.corpus.update(runs=2048, checkpoints=40, group_size=64)
   config.corpus.recipe.update(iterations=150, environments=16, horizon=32, epochs=4, learning_rate=2e-3)
-  config.diffusion.variable = "update"
+  config.diffusion.update(variable="update", precondition=True)
   config.model.update(width=64, depth=4)
-  config.train.steps = 4000
-  config.train.optimizer = "muon"
-  config.train.learning_rate = 6e-3
+  config.train.update(steps=4000, optimizer="muon", learning_rate=6e-3)
   config.train.pairs.initial_fraction = 0.4
   config.sample.steps = 5
+  config.evaluate.update(learning_rates=(3e-4, 1e-3, 3e-3), curve_points=40)
+  if variant == "smoke":
+    config.corpus.update(runs=32, checkpoints=5, group_size=16, test_runs=8)
+    config.corpus.recipe.update(iterations=8, environments=8, horizon=16, episodes=4)
+    config.model.update(width=32, depth=1)
+    config.train.update(steps=40, batch_size=32, microbatches=1, log_every=10, checkpoint_every=20, probe_every=20)
+    config.evaluate.update(networks=4, prompts=5, learning_rates=(1e-3, 3e-3), tuning_networks=2, curve_points=5)
+  elif variant != "default":
+    raise ValueError(f"cartpole_return: unknown variant {variant!r}; it is default, paper or smoke")
+  return config
+
+
+def paper() -> ConfigDict:
+  """The published scale: 50,026 runs of 200 checkpoints, 186,000 steps of 8,192 pairs."""
+  config = default("cartpole", "episode_return", model="chunk_transformer")
+  config.corpus.update(runs=50_026, test_runs=2050, checkpoints=200, save_points="uniform", group_size=64)
+  config.model.update(heads=12, split_policy="layer_by_layer")
+  config.diffusion.scale = 2.06
+  config.train.update(steps=186_000, batch_size=8192, microbatches=1, learning_rate=2e-4, warmup_steps=984)
+  config.train.update(final_learning_rate=0.0, b2=0.999, weight_decay=0.1, average_decay=0.9999)
+  config.train.pairs.update(weighting="uniform", permute=True)
+  config.sample.update(sampler="ddpm", steps=1000)
   return config

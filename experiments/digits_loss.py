@@ -24,6 +24,8 @@ from g_pt.config import default
 
 
 def get_config(variant: str = "default") -> ConfigDict:
+  if variant == "paper":
+    return paper()
   config = default("digits", "test_loss")
   config.corpus.update(runs=8192, checkpoints=32, group_size=128)
   config.diffusion.variable = "update"
@@ -39,5 +41,17 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.train.update(steps=60, batch_size=32, microbatches=1, log_every=10, checkpoint_every=20, probe_every=30)
     config.evaluate.update(networks=4, prompts=5, learning_rates=(0.01, 0.1), tuning_networks=2, curve_points=10)
   elif variant != "default":
-    raise ValueError(f"digits_loss: unknown variant {variant!r}; it is default or smoke")
+    raise ValueError(f"digits_loss: unknown variant {variant!r}; it is default, paper or smoke")
+  return config
+
+
+def paper() -> ConfigDict:
+  """The paper's model, a small one, and its recipe on the same corpus; the paper itself has no digits."""
+  config = default("digits", "test_loss", model="chunk_transformer")
+  config.corpus.update(runs=8192, checkpoints=32, group_size=128)
+  config.model.update(width=128, depth=4, heads=4)
+  config.train.update(steps=4000, learning_rate=4e-4, final_learning_rate=0.0)
+  config.train.update(b2=0.999, weight_decay=0.1, clip_norm=0.75)
+  config.train.pairs.update(weighting="uniform", permute=True)
+  config.sample.update(sampler="ddpm", steps=100)
   return config

@@ -6,14 +6,36 @@ from g_pt.config import default
 
 
 def get_config(variant: str = "default") -> ConfigDict:
+  if variant == "paper":
+    return paper()
   config = default("mnist", "test_loss")
   config.corpus.update(runs=4096, checkpoints=32, group_size=64)
-  config.corpus.recipe.update(epochs=4, train_examples=1000)
-  config.diffusion.variable = "update"
-  config.model.width = 192
-  config.train.steps = 4000
-  config.train.optimizer = "muon"
-  config.train.learning_rate = 6e-3
-  config.train.pairs.initial_fraction = 0.4
-  config.sample.steps = 5
+  config.corpus.recipe.update(epochs=8, train_examples=1000)
+  config.diffusion.update(variable="update", directions=64, precondition=True)
+  config.diffusion.schedule = "cosine"
+  config.train.update(steps=7500, optimizer="muon", learning_rate=6e-3)
+  config.train.update(checkpoint_every=1000, probe_every=1000)
+  config.train.pairs.initial_fraction = 0.6
+  config.sample.update(steps=8, temperature=0.7, stop=0.4)
+  config.evaluate.curve_points = 40
+  if variant == "smoke":
+    config.corpus.update(runs=32, checkpoints=8, group_size=16, test_runs=8)
+    config.corpus.recipe.update(epochs=1, batch_size=512, test_examples=500, train_examples=500)
+    config.model.update(width=32, depth=1)
+    config.train.update(steps=40, batch_size=32, microbatches=1, log_every=10, checkpoint_every=20, probe_every=20)
+    config.evaluate.update(networks=4, prompts=5, learning_rates=(0.03, 0.1), tuning_networks=2, curve_points=10)
+  elif variant != "default":
+    raise ValueError(f"mnist_loss: unknown variant {variant!r}; it is default, paper or smoke")
+  return config
+
+
+def paper() -> ConfigDict:
+  """The published scale: 10,728 runs of 200 checkpoints, 378M weights, 178,000 steps of 1,024 pairs."""
+  config = default("mnist", "test_loss", model="chunk_transformer")
+  config.corpus.update(runs=10_728, test_runs=500, checkpoints=200, save_points="uniform", group_size=64)
+  config.diffusion.scale = 4.185
+  config.train.update(steps=178_000, batch_size=1024, microbatches=1, learning_rate=4e-4, warmup_steps=984)
+  config.train.update(final_learning_rate=0.0, b2=0.999, weight_decay=0.1, clip_norm=0.75, average_decay=0.9999)
+  config.train.pairs.update(weighting="uniform", permute=True)
+  config.sample.update(sampler="ddpm", steps=1000)
   return config

@@ -17,6 +17,7 @@ from g_pt import models
 from g_pt.corpus.pairs import Pairs
 from g_pt.corpus.prepare import Statistics
 from g_pt.diffusion import objective, samplers, schedule, variable
+from g_pt.diffusion.preconditioning import linear_error, preconditioned
 from g_pt.parameters import Order, ParameterSpec
 from g_pt.tasks.base import Metric, Task
 
@@ -26,6 +27,9 @@ class DiffusionConfig:
   timesteps: int = 1000
   schedule: str = "linear"  # one of schedule.SCHEDULES
   variable: str = "parameters"  # what is diffused: one of variable.VARIABLES
+  directions: int = 0  # principal ones of a unit's incoming weights, that an update is diffused along; 0: all
+  scale: float = 0.0  # that the variable is multiplied by; 0: each layer to a standard deviation of 0.538
+  precondition: bool = False  # whether the model adds to the best linear guess of x0
   prediction: str = "x0"  # one of objective.PREDICTIONS
   min_snr: float = 0.0  # gamma of min-SNR weights; 0: none
 
@@ -33,6 +37,12 @@ class DiffusionConfig:
     for name, known in (("schedule", schedule.SCHEDULES), ("variable", variable.VARIABLES)):
       if getattr(self, name) not in known:
         raise ValueError(f"diffusion.{name}: unknown {getattr(self, name)!r}; it is one of: {', '.join(known)}")
+    if self.directions < 0 or self.directions and self.variable != "update":
+      raise ValueError(f"diffusion.directions: {self.directions}, but only of an update, and not below 0")
+    if self.precondition and self.prediction != "x0":
+      raise ValueError(f"diffusion.precondition: for diffusion.prediction=x0 alone, not {self.prediction}")
+    if self.scale < 0:
+      raise ValueError(f"diffusion.scale: {self.scale} is less than 0")
     if self.timesteps < 1:
       raise ValueError(f"diffusion.timesteps: {self.timesteps} is less than 1")
     self.objective()
@@ -45,12 +55,18 @@ class DiffusionConfig:
 class SampleConfig:
   sampler: str = "ddim"  # one of samplers.SAMPLERS
   steps: int = 10  # evaluations of the model for one sample
+  temperature: float = 1.0  # scale of the first noise; less than 1: less varied, more exact
+  stop: float = 0.0  # the part of the timesteps, those nearest to the data, that is left out
 
   def __post_init__(self):
     if self.sampler not in samplers.SAMPLERS:
       raise ValueError(f"sample.sampler: unknown {self.sampler!r}; it is one of: {', '.join(samplers.SAMPLERS)}")
     if self.steps < 1:
       raise ValueError(f"sample.steps: {self.steps} is less than 1")
+    if not self.temperature >= 0:
+      raise ValueError(f"sample.temperature: {self.temperature} is less than 0")
+    if not 0 <= self.stop < 1:
+      raise ValueError(f"sample.stop: {self.stop} is not at least 0 and less than 1")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,17 +80,22 @@ class Generator:
   variable: variable.Variable
   schedule: schedule.Schedule
   objective: objective.ObjectiveConfig
+  precondition: bool = False
+  # With smooth scalars: prompts beyond it, where nothing was learned, are taken for its ends.
+  prompt_range: list[float] | None = None
   # Where the model's vectors are not in the spec's order, they are `theta[order]`.
   order: Int[np.ndarray, "parameter"] | None = None
 
   def init(self, key: Array) -> PyTree:
     """Random weights of the model."""
-    vector, scalar = jnp.zeros((1, self.spec.size)), jnp.zeros((1,))
+    vector, scalar = jnp.zeros((1, self.variable.spec.size)), jnp.zeros((1,))
     return self.module.init(key, vector, vector, scalar, scalar, scalar)
 
   def _model(self, weights: PyTree, theta, start_metric, prompt) -> objective.Denoiser:
     """The model's output as a function of the noised vector and the timestep alone."""
     if self.smooth_scalars:
+      if self.prompt_range is not None:
+        prompt = jnp.clip(prompt, *self.prompt_range)
       start_metric, prompt = self.metric.coordinate(start_metric), self.metric.coordinate(prompt)
     time_unit = len(self.schedule.timestep) if self.smooth_scalars else 1.0
     start = self.variable.start(theta)
@@ -85,16 +106,24 @@ class Generator:
       inputs = xt[:, order], start[:, order], timestep / time_unit, start_metric, prompt
       return self.module.apply(weights, *inputs)[:, back]
 
-    return model
+    if not self.precondition:
+      return model
+    return preconditioned(model, self.schedule, self.variable.size, start if self.variable.residual else 0.0)
 
   def loss(self, weights: PyTree, pairs: Pairs, key: Array) -> Float[Array, ""]:
-    """Mean denoising loss of a batch, with a random timestep and noise for each pair."""
+    """Mean denoising loss of a batch, with a random timestep and noise for each pair.
+
+    With preconditioning each error is in units of the linear guess's at that timestep.
+    """
     step_key, noise_key = jax.random.split(key)
     x0 = self.variable.encode(pairs.target, pairs.start)
     steps = objective.random_steps(step_key, self.schedule, x0.shape[0])
     noise = jax.random.normal(noise_key, x0.shape, x0.dtype)
     model = self._model(weights, pairs.start, pairs.start_metric, pairs.target_metric)
-    return jnp.mean(objective.denoising_loss(model, self.schedule, self.objective, x0, steps, noise))
+    loss = objective.denoising_loss(model, self.schedule, self.objective, x0, steps, noise)
+    if self.precondition:
+      loss = loss / linear_error(self.schedule, self.variable.size)[steps]
+    return jnp.mean(loss)
 
   def update(
     self,
@@ -113,7 +142,9 @@ class Generator:
       def denoise(xt, timestep):
         return objective.x0_of_noise(self.schedule, timestep.astype(jnp.int32), xt, model(xt, timestep))
 
-    x0 = samplers.sample(config.sampler, denoise, self.schedule, config.steps, theta.shape, key)
+    shape = (theta.shape[0], self.variable.spec.size)
+    how = config.temperature, config.stop
+    x0 = samplers.sample(config.sampler, denoise, self.schedule, config.steps, shape, key, *how)
     return self.variable.decode(x0, theta)
 
 
@@ -130,16 +161,22 @@ def build(
   `order` is that of the vectors which the model's weights are for; None: the spec's.
   """
   architecture = models.of_config(model)
-  units = variable.make_variable(diffusion.variable, task.spec, statistics.start_std, statistics.update_std)
+  std = statistics.start_std, statistics.update_std
+  if diffusion.scale:
+    std = (dict.fromkeys(task.spec.names, variable.DIFFUSED_STD / diffusion.scale),) * 2
+  units = variable.make_variable(diffusion.variable, task.spec, *std, statistics.directions, statistics.update_size)
+  if diffusion.precondition and units.size is None:
+    raise ValueError("diffusion.precondition: the corpus's statistics lack the size of updates")
+  residual = units.residual and diffusion.prediction == "x0" and not diffusion.precondition
   return Generator(
     spec=task.spec,
     metric=task.metric(metric),
-    module=architecture.module(
-      task.spec if order is None else task.spec.ordered(order), model, units.residual and diffusion.prediction == "x0"
-    ),
+    module=architecture.module(units.spec if order is None else task.spec.ordered(order), model, residual),
     smooth_scalars=architecture.smooth_scalars,
     variable=units,
     schedule=schedule.make_schedule(diffusion.schedule, diffusion.timesteps),
     objective=diffusion.objective(),
+    precondition=diffusion.precondition,
+    prompt_range=statistics.prompt_range,
     order=None if order is None else task.spec.order_index(order),
   )

@@ -145,7 +145,9 @@ def _prepared(experiment: Experiment, directory: Path) -> tuple[Task, Corpus, Pr
   task = tasks.get(experiment.task)
   wanted = manifest_of(task, experiment.recipe, experiment.corpus, experiment.seed, task.load(experiment.data_dir))
   opened = open_matching(_corpus_path(experiment, directory), wanted)
-  return task, opened, prepare(opened, task.spec, experiment.metric, experiment.prepare)
+  return task, opened, prepare(
+    opened, task.spec, experiment.metric, experiment.prepare, experiment.diffusion.directions
+  )
 
 
 def _training_settings(values: dict[str, Any]) -> dict[str, Any]:

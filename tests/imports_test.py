@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "g_pt"
 LAYERS = (
   ("errors",),
   ("parameters", "workdir", "sharding", "checkpointing", "evaluation.config", "report.config"),
-  ("tasks",),
+  ("directions", "tasks"),
   ("corpus",),
   ("models", "diffusion"),
   ("generator",),

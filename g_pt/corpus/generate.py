@@ -146,19 +146,19 @@ def generate(task: Task, recipe: Any, config: CorpusConfig, seed: int, data: Any
   done = config.runs - sum(len(corpus.runs_of_group(group)) for group in missing)
   with tqdm(total=config.runs, initial=done, desc="corpus", unit="run") as progress:
     began = time.monotonic()
-    for group, (result, step) in zip(missing, _side_by_side(make, missing, _groups_at_once())):
+    for group, (result, step) in zip(missing, side_by_side(make, missing, groups_at_once())):
       began, seconds = time.monotonic(), time.monotonic() - began
       corpus.write_group(group, result.theta, result.metrics, step, seconds)
       progress.update(len(step))
   return corpus
 
 
-def _groups_at_once() -> int:
+def groups_at_once() -> int:
   """Small steps leave a CPU's cores waiting for each other; a group a core keeps them busy."""
   return (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
 
 
-def _side_by_side(function: Callable[[int], Any], arguments: Iterable[int], at_once: int) -> Iterator[Any]:
+def side_by_side(function: Callable[[int], Any], arguments: Iterable[int], at_once: int) -> Iterator[Any]:
   """`map(function, arguments)` in threads, never more than `at_once` results ahead of the one who asks."""
   pending: collections.deque[Future] = collections.deque()
   with ThreadPoolExecutor(at_once) as pool:

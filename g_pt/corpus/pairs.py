@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 import numpy as np
 
-from g_pt.corpus.prepare import Runs
+from g_pt.corpus.prepare import PROMPTED_QUANTILES, Runs
 from g_pt.parameters import ParameterSpec
 from g_pt.tasks.base import Metric
 
@@ -64,7 +64,7 @@ def pair_source(runs: Runs, metric: Metric, bins: int) -> PairSource:
   """
   coordinate = np.asarray(metric.coordinate(jnp.asarray(runs.metric[:, 1:]))).ravel()
   order = np.argsort(coordinate, kind="stable").astype(np.int32)
-  edges = np.linspace(*np.quantile(coordinate, [0.005, 0.995]), bins + 1)
+  edges = np.linspace(*np.quantile(coordinate, PROMPTED_QUANTILES), bins + 1)
   edges[0], edges[-1] = -np.inf, np.inf
   starts = np.searchsorted(coordinate[order], edges)
   counts = np.diff(starts)

@@ -65,11 +65,23 @@ def ancestral(
 
 
 def sample(
-  name: str, denoise: Denoiser, schedule: Schedule, steps: int, shape: tuple[int, int], key: Array
+  name: str,
+  denoise: Denoiser,
+  schedule: Schedule,
+  steps: int,
+  shape: tuple[int, int],
+  key: Array,
+  temperature: float = 1.0,
+  stop: float = 0.0,
 ) -> Float[Array, "batch x"]:
-  """Draws x_0 by the named sampler in `steps` evaluations of the denoiser."""
+  """Draws x_0 by the named sampler in `steps` evaluations of the denoiser.
+
+  `temperature` scales the first noise. The last estimate of x_0 is made where
+  `stop` of the schedule's timesteps are still to come: nearer to the data an
+  imperfect model adds errors of its own.
+  """
   noise_key, step_key = jax.random.split(key)
-  noise, respaced = jax.random.normal(noise_key, shape), respace(schedule, steps)
+  noise, respaced = temperature * jax.random.normal(noise_key, shape), respace(schedule, steps, stop)
   match name:
     case "ddim":
       return ddim(denoise, respaced, noise)

@@ -63,12 +63,16 @@ def make_schedule(name: str, timesteps: int = 1000) -> Schedule:
   return Schedule(np.cumprod(1.0 - np.minimum(beta, 0.999)), np.arange(timesteps))
 
 
-def respace(schedule: Schedule, steps: int) -> Schedule:
-  """The schedule of `steps` of its timesteps, evenly spaced; the noisiest is always kept."""
+def respace(schedule: Schedule, steps: int, stop: float = 0.0) -> Schedule:
+  """The schedule of `steps` of its timesteps, evenly spaced; the noisiest is always kept.
+
+  The least noisy one that is kept lies `stop` of the way from the data to the noise.
+  """
   total = len(schedule.timestep)
   if not 1 <= steps <= total:
     raise ValueError(f"sampling steps: {steps} is not between 1 and the {total} of the diffusion")
-  kept = np.array([total - 1]) if steps == 1 else np.round(np.linspace(0, total - 1, steps)).astype(int)
+  first = total - 1 if steps == 1 else stop * (total - 1)
+  kept = np.round(np.linspace(first, total - 1, steps)).astype(int)
   return Schedule(schedule.alpha_bar[kept], schedule.timestep[kept])
 
 

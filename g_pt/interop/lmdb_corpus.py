@@ -42,7 +42,7 @@ METRICS = {
   "test_error": "avg_test_err",
   "train_loss": "avg_train_loss",
   "train_error": "avg_train_err",
-  "mean_return": "train_ret",
+  "episode_return": "train_ret",
 }
 # Steps of an epoch of the release's own runs: keys count them from the start of their epoch.
 STEPS_PER_EPOCH = {"mnist": 468, "cifar10": 390}

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from g_pt import workdir
-from g_pt.corpus.generate import SAVE_POINTS, CorpusConfig, generate, group_keys, initial_parameters, save_points
+from g_pt.corpus.generate import (
+  SAVE_POINTS,
+  CorpusConfig,
+  generate,
+  group_keys,
+  initial_parameters,
+  save_points,
+  side_by_side,
+)
 from g_pt.corpus.store import Corpus
 from g_pt.errors import ConfigError, CorpusError
 
@@ -154,3 +162,30 @@ def test_other_settings_are_refused_and_named(toy, recipe, whole):
   other_task = dataclasses.replace(toy, name="other")
   with pytest.raises(CorpusError, match="task is 'toy' there, 'other' here"):
     generate(other_task, recipe, CONFIG, SEED, toy.load(None), whole.path)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_results_come_in_order_and_never_many_ahead(at_once):
+  begun, taken = [], 0
+
+  def function(argument):
+    begun.append(argument)
+    return argument * 10
+
+  for expected, result in zip(range(12), side_by_side(function, range(12), at_once)):
+    assert result == expected * 10
+    taken += 1
+    assert len(begun) <= taken + at_once
+  assert sorted(begun) == list(range(12))
+
+
+def test_an_error_in_one_group_reaches_the_one_who_asks():
+  def function(argument):
+    if argument == 3:
+      raise Killed
+    return argument
+
+  results = side_by_side(function, range(100), 2)
+  assert [next(results) for _ in range(3)] == [0, 1, 2]
+  with pytest.raises(Killed):
+    next(results)

@@ -1,0 +1,76 @@
+"""Every experiment: its configurations are whole, its docstring says what to run and to expect, and it runs."""
+
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from g_pt import config, stages, workdir
+
+ROOT = Path(__file__).parent.parent
+NAMES = sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if path.stem != "__init__")
+# Where the tests find MNIST and CIFAR-10, which a user lets TFDS fetch.
+IMAGES = ROOT.parent / "shared" / "tensorflow_datasets"
+
+
+def values_of(name, variant):
+  return importlib.import_module(f"experiments.{name}").get_config(variant).to_dict()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("variant", ["default", "paper", "smoke"])
+def test_every_variant_is_a_whole_configuration(name, variant):
+  experiment = config.parse(values_of(name, variant))
+  assert name.startswith(experiment.task) and name.endswith(experiment.metric.rpartition("_")[2])
+  assert (values_of(name, variant)["model"]["name"] == "chunk_transformer") == (variant == "paper")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_docstring_gives_claim_command_time_and_number(name):
+  text = importlib.import_module(f"experiments.{name}").__doc__
+  for word in ("Claim:", f"--config=experiments/{name}.py --workdir=runs/{name}", "\n  time ", "\n  expect ", ":smoke"):
+    assert word in text, word
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("_error")])
+@pytest.mark.parametrize("variant", ["default", "paper", "smoke"])
+def test_loss_and_error_share_a_corpus(name, variant):
+  error, loss = (values_of(n, variant) for n in (name, name.replace("_error", "_loss")))
+  assert error["corpus"] == loss["corpus"] and error["seed"] == loss["seed"] and error["task"] == loss["task"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unknown_variant_is_refused(name):
+  with pytest.raises(ValueError, match="unknown variant 'huge'; it is default, paper or smoke"):
+    values_of(name, "huge")
+
+
+@pytest.mark.parametrize("name", ["mnist_loss", "cifar10_error", "cartpole_return"])
+def test_all_stages_run(name, tmp_path):
+  values = values_of(name, "smoke")
+  if name != "cartpole_return":
+    if not IMAGES.exists():
+      pytest.skip("MNIST and CIFAR-10 are not on this machine")
+    values["data_dir"] = str(IMAGES)
+  values["mesh"]["batch"] = 1
+  stages.run(config.parse(values), tmp_path, "all")
+  summary = workdir.read_json(tmp_path / workdir.SUMMARY)
+  assert np.isfinite(summary["prompt_alignment"]["test"])
+  assert np.isfinite(list(summary["one_update"]["recorded_mean"].values())).all()
+  assert summary["corpus"]["rejected"] == 0
+  assert (tmp_path / workdir.REPORT).stat().st_size > 10_000
+
+
+def test_the_paper_s_model_learns_on_digits(smoke_workdir, smoke_values, tmp_path):
+  """A tiny chunk transformer, on the corpus of the smoke experiment."""
+  values = config.default("digits", "test_loss", model="chunk_transformer").to_dict()
+  values["corpus"] = smoke_values["corpus"] | {"path": str(smoke_workdir / workdir.CORPUS)}
+  values["model"] |= {"width": 32, "depth": 2, "heads": 4, "frequencies": 16}
+  values["train"] |= smoke_values["train"] | {"steps": 120, "probe_every": 0}
+  values["train"]["pairs"] |= {"weighting": "uniform", "permute": True}
+  values["mesh"]["batch"] = 1
+  stages.run(config.parse(values), tmp_path, "train")
+  losses = [line["loss"] for line in map(json.loads, (tmp_path / workdir.METRICS).read_text().splitlines())]
+  assert losses[-1] < 0.7 * losses[0]
