@@ -92,6 +92,52 @@ def test_an_oracle_has_no_loss_and_a_new_model_has(toy, statistics, networks, pr
   assert jax.jit(generator.loss)(weights, pairs, jax.random.key(3)) > 0.1
 
 
+class Silent(nn.Module):
+  def __call__(self, noised, *rest):
+    return jnp.zeros_like(noised)
+
+
+@pytest.mark.parametrize("variable", ["parameters", "update"])
+def test_preconditioning_counts_errors_in_units_of_the_linear_guess_s(toy, statistics, variable):
+  """Where updates are Gaussian nothing is better than that guess: a silent model's loss is 1."""
+  items = zip(toy.spec.names, toy.spec.shapes)
+  sizes = {name: np.full((1,) * len(shape), 0.05 * (i + 1)).tolist() for i, (name, shape) in enumerate(items)}
+  config = DiffusionConfig(timesteps=STEPS, variable=variable, precondition=True)
+  generator = build(toy, "test_loss", TINY, config, statistics._replace(update_size=sizes))
+  start, noise = jax.random.normal(jax.random.key(0), (2, 4000, toy.spec.size))
+  scale = toy.spec.spread({name: 0.05 * (i + 1) for i, name in enumerate(toy.spec.names)})
+  pairs = Pairs(start, start + noise * scale[None], jnp.ones(4000), jnp.ones(4000))
+  silent = dataclasses.replace(generator, module=Silent())
+  np.testing.assert_allclose(silent.loss({}, pairs, jax.random.key(3)), 1.0, rtol=0.03)
+  # A new model says nothing yet.
+  few = jax.tree.map(lambda x: x[:50], pairs)
+  weights = jax.jit(generator.init)(jax.random.key(1))
+  np.testing.assert_allclose(
+    generator.loss(weights, few, jax.random.key(3)), silent.loss({}, few, jax.random.key(3)), rtol=1e-5
+  )
+
+
+def test_preconditioning_needs_the_size_of_updates_and_x0(toy, statistics):
+  with pytest.raises(ValueError, match="diffusion.precondition: the corpus's statistics lack"):
+    build(toy, "test_loss", TINY, DiffusionConfig(precondition=True), statistics)
+  with pytest.raises(ValueError, match="diffusion.precondition: for diffusion.prediction=x0 alone, not noise"):
+    DiffusionConfig(precondition=True, prediction="noise")
+
+
+def test_prompts_beyond_what_was_learned_are_taken_for_its_ends(toy, statistics, networks):
+  start, _ = networks
+  generator = build(toy, "test_loss", TINY, DiffusionConfig(), statistics._replace(prompt_range=[0.2, 1.5]))
+  weights = jax.tree.map(lambda x: x + 0.1, jax.jit(generator.init)(jax.random.key(0)))
+
+  def updated(prompt):
+    prompts = jnp.full(NETWORKS, prompt)
+    return generator.update(weights, start, jnp.ones(NETWORKS), prompts, jax.random.key(2), SampleConfig(steps=2))
+
+  np.testing.assert_array_equal(updated(0.0), updated(0.2))
+  np.testing.assert_array_equal(updated(9.0), updated(1.5))
+  assert np.abs(updated(0.2) - updated(1.5)).max() > 1e-4
+
+
 def test_the_model_is_told_the_metric_s_coordinate_and_the_timestep_as_a_fraction(toy, statistics, networks):
   told = []
 

@@ -69,8 +69,9 @@ def respace(schedule: Schedule, steps: int, stop: float = 0.0) -> Schedule:
   The least noisy one that is kept lies `stop` of the way from the data to the noise.
   """
   total = len(schedule.timestep)
-  if not 1 <= steps <= total:
-    raise ValueError(f"sampling steps: {steps} is not between 1 and the {total} of the diffusion")
+  there_are = total - round(stop * (total - 1))
+  if not 1 <= steps <= there_are:
+    raise ValueError(f"sampling steps: {steps} is not between 1 and the {there_are} of the diffusion")
   first = total - 1 if steps == 1 else stop * (total - 1)
   kept = np.round(np.linspace(first, total - 1, steps)).astype(int)
   return Schedule(schedule.alpha_bar[kept], schedule.timestep[kept])

@@ -82,6 +82,18 @@ def test_samples_repeat_with_their_key_alone(sampler):
   assert np.all(draw(1) != draw(2))
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_lower_temperature_narrows_and_stopping_early_smooths(sampler):
+  def spread(**how):
+    x0 = sample(sampler, gaussian(0.0, 0.5), LINEAR, 200, (2000, 1), jax.random.key(1), **how)
+    return float(jnp.std(x0))
+
+  assert spread(stop=0.3) < 0.95 * spread()
+  if sampler == "ddim":  # deterministic after the first noise
+    assert spread(temperature=0.5) == pytest.approx(0.5 * spread(), rel=0.02)
+    assert spread(temperature=0.0) < 1e-6
+
+
 def test_the_denoiser_is_told_the_original_timesteps_from_the_noisiest_on():
   told = []
 

@@ -89,6 +89,17 @@ def test_respacing_keeps_distinct_steps_and_the_noisiest(steps):
   assert np.all(np.diff(respaced.alpha_bar) < 0.0)
 
 
+@pytest.mark.parametrize(("steps", "stop"), [(1, 0.5), (2, 0.25), (7, 0.4)])
+def test_respacing_may_leave_out_what_is_nearest_to_the_data(steps, stop):
+  timestep = respace(make_schedule("linear"), steps, stop).timestep
+  assert timestep[-1] == 999 and len(timestep) == steps
+  if steps > 1:
+    assert timestep[0] == pytest.approx(stop * 999, abs=0.5)
+    assert np.ptp(np.diff(timestep)) <= 1
+  with pytest.raises(ValueError, match="sampling steps: 5 is not between 1 and the 4"):
+    respace(make_schedule("linear", 7), 5, 0.5)
+
+
 @pytest.mark.parametrize("steps", [0, 8])
 def test_impossible_respacing_is_named(steps):
   with pytest.raises(ValueError, match=f"sampling steps: {steps} is not between 1 and the 7"):
