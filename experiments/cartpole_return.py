@@ -11,11 +11,11 @@ def get_config(variant: str = "default") -> ConfigDict:
   config = default("cartpole", "episode_return")
   config.corpus.update(runs=2048, checkpoints=40, group_size=64)
   config.corpus.recipe.update(iterations=150, environments=16, horizon=32, epochs=4, learning_rate=2e-3)
-  config.diffusion.update(variable="update", precondition=True)
+  config.diffusion.update(variable="update", precondition=True, schedule="cosine")
   config.model.update(width=64, depth=4)
   config.train.update(steps=4000, optimizer="muon", learning_rate=6e-3)
-  config.train.pairs.initial_fraction = 0.4
-  config.sample.steps = 5
+  config.train.pairs.initial_fraction = 0.6
+  config.sample.update(steps=8, temperature=0.7, stop=0.4)
   config.evaluate.update(learning_rates=(3e-4, 1e-3, 3e-3), curve_points=40)
   if variant == "smoke":
     config.corpus.update(runs=32, checkpoints=5, group_size=16, test_runs=8)

@@ -9,13 +9,13 @@ def get_config(variant: str = "default") -> ConfigDict:
   if variant == "paper":
     return paper()
   config = default("cifar10", "test_loss")
-  config.corpus.update(runs=320, checkpoints=28, group_size=16, test_runs=16)
-  config.corpus.recipe.update(epochs=3, test_examples=2000, train_examples=250)
-  config.diffusion.update(variable="update", precondition=True)
+  config.corpus.update(runs=256, checkpoints=24, group_size=8, test_runs=16)
+  config.corpus.recipe.update(epochs=2, batch_size=32, test_examples=1500, train_examples=100)
+  config.diffusion.update(variable="update", precondition=True, schedule="cosine")
   config.model.update(width=96, depth=4)
   config.train.update(steps=3000, optimizer="muon", learning_rate=6e-3, probe_every=1000)
-  config.train.pairs.initial_fraction = 0.4
-  config.sample.steps = 5
+  config.train.pairs.initial_fraction = 0.6
+  config.sample.update(steps=8, temperature=0.7, stop=0.4)
   config.evaluate.update(networks=16, optimizers=("nesterov", "adamw"), curve_networks=4, tuning_networks=2)
   config.evaluate.update(learning_rates=(0.003, 0.1), curve_points=30)
   if variant == "smoke":

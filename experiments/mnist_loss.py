@@ -11,8 +11,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   config = default("mnist", "test_loss")
   config.corpus.update(runs=4096, checkpoints=32, group_size=64)
   config.corpus.recipe.update(epochs=8, train_examples=1000)
-  config.diffusion.update(variable="update", directions=64, precondition=True)
-  config.diffusion.schedule = "cosine"
+  config.diffusion.update(variable="update", directions=64, precondition=True, schedule="cosine")
   config.train.update(steps=7500, optimizer="muon", learning_rate=6e-3)
   config.train.update(checkpoint_every=1000, probe_every=1000)
   config.train.pairs.initial_fraction = 0.6

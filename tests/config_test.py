@@ -118,7 +118,10 @@ def test_what_does_not_fit_is_named_in_one_line(path, value, message):
 COMMANDS = {
   "unknown field": (["--config.train.stepz=3"], "--config.train.stepz: unknown field"),
   "missing experiment": (["--config=experiments/none.py"], "--config: [Errno 2] No such file or directory"),
-  "unknown variant": (["--config=experiments/digits_loss.py:nope"], "unknown variant 'nope'; it is default or smoke"),
+  "unknown variant": (
+    ["--config=experiments/digits_loss.py:nope"],
+    "unknown variant 'nope'; it is default, paper or smoke",
+  ),
   "wrong type": (["--config.train.steps=many"], "steps"),
   "unknown task": (["--config.task=mnits"], "unknown task 'mnits'"),
   "unknown stage": (["--stage=trian"], "--stage: unknown 'trian'; it is one of: corpus, train, evaluate, report, all"),

@@ -1,5 +1,6 @@
 """Networks out: PyTorch's names and numbers, with what was asked for and measured beside them."""
 
+import dataclasses
 import json
 import re
 import sys
@@ -64,7 +65,7 @@ def test_the_metadata_says_what_was_asked_and_measured(gpt, exported):
     assert (metadata["prompt"], metadata["seed"], metadata["network"]) == (PROMPT, SEED, i)
     _, texts = from_safetensors(out / f"{i:03d}.safetensors")
     assert float(texts["prompt"]) == PROMPT and float(texts["measured"]) == metadata["measured"]
-    assert json.loads(texts["sample"]) == {"sampler": gpt.config.sampler, "steps": gpt.config.steps}
+    assert json.loads(texts["sample"]) == dataclasses.asdict(gpt.config)
     assert texts["metric"] == "test_loss"
     assert torch.load(out / f"{i:03d}.pt", weights_only=True)._metadata["g_pt"] == metadata
 

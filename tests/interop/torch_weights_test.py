@@ -114,7 +114,7 @@ def test_every_stage_takes_imported_weights(mnist, checkpoint, tmp_path, capsys)
   assert values["train"]["steps"] == 70 and isinstance(values["evaluate"]["learning_rates"], tuple)
   assert workdir.differences(values, json.loads(json.dumps(values))) == []  # tuples and lists are alike
   values["corpus"] |= {"runs": 8, "checkpoints": 4, "group_size": 4, "test_runs": 3}
-  values["sample"] = {"sampler": "ddim", "steps": 2}
+  values["sample"] |= {"sampler": "ddim", "steps": 2}
   values["evaluate"] |= {"networks": 2, "prompts": 3, "learning_rates": (0.1,), "tuning_networks": 2, "curve_points": 3}
   for stage in ("corpus", "train", "evaluate"):
     stages.run(config.parse(values), tmp_path, stage)
