@@ -8,7 +8,7 @@ Claim: the metric is never differentiated, so an error is prompted like a loss.
             networks from a mean test error of 89.7 % to 5.3 % (runs end at 2.8 %)
 
 `--config.corpus.path=runs/digits_loss/corpus` takes the corpus of `digits_loss`, which is the same.
-`:smoke` runs every stage in seconds.
+`:paper` and `:smoke` are those of `digits_loss`.
 """
 
 from ml_collections import ConfigDict

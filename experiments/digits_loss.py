@@ -15,7 +15,8 @@ learning rate (0.93 at 6e-3), many starts at the initial network (0.95), and Muo
 against 0.93 after 750 steps). With 2,048 runs instead of 8,192 a longer training ends at
 0.983 on training runs and 0.967 on unseen ones: they are too few.
 
-`:smoke` runs every stage in seconds, to see that all works; its numbers mean nothing.
+`:paper` is the paper's model, a small one, with its recipe; `:smoke` runs every stage in
+seconds, to see that all works: its numbers mean nothing.
 """
 
 from ml_collections import ConfigDict

@@ -182,7 +182,7 @@ def main() -> None:
   for name, result in results.items():
     print(f"{name}: matrix-product peak {result['peak_flop_per_second'] / 1e9:.0f} GFLOP/s", end="")
     if "checkpoints_per_second" in result:
-      print(f"; {result['checkpoints_per_second']:.0f} checkpoints/s measured", end="")
+      print(f"; {result['checkpoints_per_second']:.3g} checkpoints/s measured", end="")
     if "environment_steps_per_second" in result:
       print("; environment steps/s:", {k: round(v) for k, v in result["environment_steps_per_second"].items()}, end="")
     print()

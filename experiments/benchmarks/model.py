@@ -2,8 +2,8 @@
 
   command   python -m experiments.benchmarks.model [--widths=64,256,512] [--batch=64] [--out=FILE.json]
 
-The chunk transformer has the tokens of MNIST networks (20: 8 chunks of at most
-1,000 of the noised network, 8 of the start, 4 scalars), 12 blocks and 16 heads.
+The chunk transformer has the tokens of MNIST networks (26: 11 chunks of at most
+1,000 of the noised network, 11 of the start, 4 scalars), 12 blocks and 16 heads.
 The neuron transformer is that of experiments/digits_loss.py. Seconds are
 medians; FLOP/s count matrix products (a training step is three forward passes),
 and their fraction of the peak is that of a large product in the same process.
@@ -23,6 +23,7 @@ from typing import Any
 
 from flax import linen as nn
 import jax
+import jax.extend
 import jax.numpy as jnp
 import optax
 
@@ -70,7 +71,7 @@ def products(module: nn.Module, weights: Any, inputs: Any) -> float:
         (left, _), _ = equation.params["dimension_numbers"]
         shape = equation.invars[0].aval.shape
         total += 2.0 * equation.outvars[0].aval.size * jnp.prod(jnp.array([shape[axis] for axis in left]))
-      total += sum(count(inner) for inner in jax.core.jaxprs_in_params(equation.params))
+      total += sum(count(inner) for inner in jax.extend.core.jaxprs_in_params(equation.params))
     return float(total)
 
   return count(jax.make_jaxpr(module.apply)(weights, *inputs).jaxpr)
