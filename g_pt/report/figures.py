@@ -162,7 +162,7 @@ def corpus_over_steps(
 def corpus_histogram(count: Int[np.ndarray, "bin"], edge: Float[np.ndarray, "bin+1"], metric: Metric) -> go.Figure:
   """How many of the training runs' checkpoints have which metric."""
   figure = _figure(metric.label, "checkpoints")
-  text = [f"{words.number(low)} to {words.number(high)}" for low, high in zip(edge[:-1], edge[1:])]
+  text = [f"{words.number(float(low))} to {words.number(float(high))}" for low, high in zip(edge[:-1], edge[1:])]
   figure.add_trace(
     go.Bar(
       x=(edge[:-1] + edge[1:]) / 2,

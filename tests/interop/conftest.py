@@ -13,7 +13,7 @@ from g_pt.tasks.base import Metric
 from g_pt.tasks.supervised import SupervisedRecipe
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def mnist():
   """The paper's MNIST networks, 784-10-10, on random images; in the table of tasks for as long as it is used."""
 
