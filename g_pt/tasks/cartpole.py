@@ -20,6 +20,7 @@ from g_pt.parameters import Parameters
 from g_pt.tasks import ppo
 from g_pt.tasks.base import Metric, RunGroup, Task
 from g_pt.tasks.classifiers import mlp_hidden_layers
+from g_pt.tasks.supervised import measured_group
 
 EPISODES = 1024  # that there are to measure a policy by; returns of a middling one vary by about 100
 _WIDTHS = (32, 32)
@@ -149,11 +150,7 @@ def train_group(
   critic's first parameters among them: a run depends on its initial
   parameters, its learning rate and the group's key alone.
   """
-  theta = train_runs(task, recipe, initial, learning_rate, key, saved)
-  measured = recipe.measured(data)
-  evaluate_all = jax.vmap(lambda policy: evaluate(task.spec.unflatten(policy), measured))
-  metrics = lax.map(evaluate_all, theta)
-  return RunGroup(jnp.swapaxes(theta, 0, 1), {name: value.T for name, value in metrics.items()})
+  return measured_group(task, recipe, data, train_runs(task, recipe, initial, learning_rate, key, saved))
 
 
 def train_runs(

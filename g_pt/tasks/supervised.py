@@ -120,6 +120,13 @@ def evaluate_group(task: Task, theta: Float[Array, "run parameter"], data: Any) 
   return jax.vmap(task.evaluate, in_axes=(axes, None))(stacked, data)
 
 
+def measured_group(task: Task, recipe: Any, data: Any, theta: Float[Array, "checkpoint run parameter"]) -> RunGroup:
+  """A group of trained runs with every number of each checkpoint, on the part of the data that the recipe names."""
+  measured = recipe.measured(data)
+  metrics = lax.map(lambda group: evaluate_group(task, group, measured), theta)
+  return RunGroup(jnp.swapaxes(theta, 0, 1), {name: value.T for name, value in metrics.items()})
+
+
 def shuffled(key: Array, count: int) -> Int[Array, "{count}"]:
   """0 to count - 1 in random order.
 
@@ -204,7 +211,4 @@ def train_group(
   saved: Int[Array, "checkpoint"],
 ) -> RunGroup:
   """The runs of `train_runs`, measured at each checkpoint on the examples that the recipe names."""
-  theta = train_runs(task, recipe, data, initial, learning_rate, key, saved)
-  measured = recipe.measured(data)
-  metrics = lax.map(lambda group: evaluate_group(task, group, measured), theta)
-  return RunGroup(jnp.swapaxes(theta, 0, 1), {name: value.T for name, value in metrics.items()})
+  return measured_group(task, recipe, data, train_runs(task, recipe, data, initial, learning_rate, key, saved))
