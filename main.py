@@ -10,7 +10,7 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from g_pt import config, errors, stages, train
+from g_pt import config, errors, host_memory, stages, train
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment file, FILE.py or FILE.py:VARIANT.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything that the experiment writes.")
@@ -19,6 +19,7 @@ flags.mark_flags_as_required(["config", "workdir"])
 
 
 def main(_) -> None:
+  host_memory.keep_freed_memory()
   logging.set_verbosity(logging.ERROR)  # Orbax tells of every file it opens
   try:
     values = _CONFIG.value.to_dict()

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "g_pt"
 
 # From the ground up: a module imports from lower lines and from its own package, never from a neighbour in its line.
 LAYERS = (
-  ("errors",),
+  ("errors", "host_memory"),
   ("parameters", "workdir", "sharding", "checkpointing", "evaluation.config", "report.config"),
   ("directions", "tasks"),
   ("corpus",),

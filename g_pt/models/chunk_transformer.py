@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
 
-from g_pt.models.layers import Dense
+from g_pt.models.layers import Dense, LayerNorm, gelu
 from g_pt.parameters import ParameterSpec
 
 SPLIT_POLICIES = ("chunk", "layer_by_layer", "chunk_within_layer")
@@ -103,13 +103,7 @@ def scalar_features(value_B: Float[Array, "batch"], config: ChunkTransformerConf
   return jnp.concatenate([jnp.sin(angle), jnp.cos(angle), value_B[:, None]], axis=1)
 
 
-_gelu = functools.partial(nn.gelu, approximate=False)
 _linear = functools.partial(Dense, kernel_init=nn.initializers.normal(0.02))
-
-
-def _layer_norm(name: str) -> nn.LayerNorm:
-  # The fast variance E[x^2] - E[x]^2 loses digits where a raw timestep shifts the whole token.
-  return nn.LayerNorm(LAYER_NORM_EPSILON, use_fast_variance=False, name=name)
 
 
 class Block(nn.Module):
@@ -120,14 +114,14 @@ class Block(nn.Module):
   @nn.compact
   def __call__(self, x_BxTxD: Float[Array, "batch token width"]) -> Float[Array, "batch token width"]:
     batch, tokens, width = x_BxTxD.shape
-    y_BxTxD = _layer_norm("attention_norm")(x_BxTxD)
+    y_BxTxD = LayerNorm(LAYER_NORM_EPSILON, name="attention_norm")(x_BxTxD)
     q_BxTxHxK, k_BxTxHxK, v_BxTxHxK = (
       _linear(width, name=name)(y_BxTxD).reshape(batch, tokens, self.heads, width // self.heads)
       for name in ("query", "key", "value")
     )
     mixed_BxTxHxK = jax.nn.dot_product_attention(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK)
     x_BxTxD = x_BxTxD + _linear(width, name="attention_out")(mixed_BxTxHxK.reshape(batch, tokens, width))
-    hidden = _gelu(_linear(MLP_RATIO * width, name="mlp_in")(_layer_norm("mlp_norm")(x_BxTxD)))
+    hidden = gelu(_linear(MLP_RATIO * width, name="mlp_in")(LayerNorm(LAYER_NORM_EPSILON, name="mlp_norm")(x_BxTxD)))
     return x_BxTxD + _linear(width, name="mlp_out")(hidden)
 
 
@@ -158,21 +152,21 @@ class ChunkTransformer(nn.Module):
     input_sizes, output_sizes = token_sizes(self.spec.sizes, c)
 
     tokens = [self._encode(token, i) for i, token in enumerate(split(inputs, input_sizes))]
-    x_BxTxD = _layer_norm("norm_in")(jnp.stack(tokens, axis=1))
+    x_BxTxD = LayerNorm(LAYER_NORM_EPSILON, name="norm_in")(jnp.stack(tokens, axis=1))
     x_BxTxD = x_BxTxD + self.param("positions", nn.initializers.zeros, (len(tokens), c.width))[None]
     for i in range(c.depth):
       x_BxTxD = Block(c.heads, name=f"block_{i}")(x_BxTxD)
-    x_BxTxD = _layer_norm("norm_out")(x_BxTxD[:, : len(output_sizes)])
+    x_BxTxD = LayerNorm(LAYER_NORM_EPSILON, name="norm_out")(x_BxTxD[:, : len(output_sizes)])
     out = jnp.concatenate([self._decode(x_BxTxD[:, i], i, size) for i, size in enumerate(output_sizes)], axis=1)
     return start + out if self.residual else out
 
   def _encode(self, token, i: int) -> Float[Array, "batch width"]:
     for layer in range(self.config.encoder_depth):
-      token = _linear(self.config.width, use_bias=False, name=f"encode_{i}_{layer}")(_gelu(token) if layer else token)
+      token = _linear(self.config.width, use_bias=False, name=f"encode_{i}_{layer}")(gelu(token) if layer else token)
     return token
 
   def _decode(self, token: Float[Array, "batch width"], i: int, size: int) -> Float[Array, "batch size"]:
     last = self.config.decoder_depth - 1
     for layer in range(last):
-      token = _gelu(_linear(self.config.width, use_bias=False, name=f"decode_{i}_{layer}")(token))
+      token = gelu(_linear(self.config.width, use_bias=False, name=f"decode_{i}_{layer}")(token))
     return Dense(size, use_bias=False, kernel_init=nn.initializers.zeros, name=f"decode_{i}_{last}")(token)
