@@ -3,6 +3,10 @@
 This file turns flags into a configuration and errors into one line; all else is in g_pt.
 """
 
+from g_pt.host_memory import keep_freed_memory
+
+keep_freed_memory()
+
 from pathlib import Path
 import shlex
 import sys
@@ -10,7 +14,7 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from g_pt import config, errors, host_memory, stages, train
+from g_pt import config, errors, stages, train
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment file, FILE.py or FILE.py:VARIANT.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything that the experiment writes.")
@@ -19,7 +23,6 @@ flags.mark_flags_as_required(["config", "workdir"])
 
 
 def main(_) -> None:
-  host_memory.keep_freed_memory()
   logging.set_verbosity(logging.ERROR)  # Orbax tells of every file it opens
   try:
     values = _CONFIG.value.to_dict()

@@ -35,3 +35,8 @@ def test_memory_that_was_freed_is_taken_again():
     pytest.skip("no mallopt in the C library of this machine")
   assert int(kept) < 100
   assert int(faults()) > 1000  # otherwise this test sees nothing
+
+
+def test_it_can_be_had_before_jax_is_there():
+  program = "import sys, g_pt.host_memory; sys.exit('jax' in sys.modules)"
+  subprocess.run([sys.executable, "-c", program], check=True)

@@ -13,6 +13,10 @@ cores.
 
 from __future__ import annotations
 
+from g_pt.host_memory import keep_freed_memory
+
+keep_freed_memory()
+
 import argparse
 import functools
 import importlib.util
@@ -31,7 +35,6 @@ import optax
 from experiments import digits_loss
 from experiments.benchmarks import measure
 from g_pt import config, tasks
-from g_pt.host_memory import keep_freed_memory
 from g_pt.models.chunk_transformer import ChunkTransformer, ChunkTransformerConfig, token_sizes
 from g_pt.models.neuron_transformer import NeuronTransformer
 
@@ -109,7 +112,6 @@ def main() -> None:
   parser.add_argument("--batch", type=int, default=64, help="pairs of networks")
   parser.add_argument("--out", type=Path, help="JSON file to write")
   arguments = parser.parse_args()
-  keep_freed_memory()
   peak, batch = measure.peak(), arguments.batch
   results: dict[str, Any] = {"peak_flop_per_second": peak, "batch": batch}
   lines = []

@@ -16,12 +16,11 @@ import dataclasses
 import functools
 
 from flax import linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
 
-from g_pt.models.layers import Dense, LayerNorm, gelu
+from g_pt.models.layers import Dense, LayerNorm, attention, gelu
 from g_pt.parameters import ParameterSpec
 
 SPLIT_POLICIES = ("chunk", "layer_by_layer", "chunk_within_layer")
@@ -119,8 +118,7 @@ class Block(nn.Module):
       _linear(width, name=name)(y_BxTxD).reshape(batch, tokens, self.heads, width // self.heads)
       for name in ("query", "key", "value")
     )
-    mixed_BxTxHxK = jax.nn.dot_product_attention(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK)
-    x_BxTxD = x_BxTxD + _linear(width, name="attention_out")(mixed_BxTxHxK.reshape(batch, tokens, width))
+    x_BxTxD = x_BxTxD + _linear(width, name="attention_out")(attention(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK))
     hidden = gelu(_linear(MLP_RATIO * width, name="mlp_in")(LayerNorm(LAYER_NORM_EPSILON, name="mlp_norm")(x_BxTxD)))
     return x_BxTxD + _linear(width, name="mlp_out")(hidden)
 

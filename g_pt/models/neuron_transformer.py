@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from g_pt.models.layers import Dense, frequency_features
+from g_pt.models.layers import Dense, attention, frequency_features
 from g_pt.parameters import ParameterSpec
 
 
@@ -145,19 +145,11 @@ class Block(nn.Module):
     modulation = Dense(3 * c.width, kernel_init=nn.initializers.zeros, name="modulation")(condition_BxD)
     shift_BxD, scale_BxD, gate_BxD = jnp.split(modulation, 3, axis=1)
     y_BxTxD = _modulate(_normalise(x_BxTxD), shift_BxD, scale_BxD)
-    attended = _attention(Dense(3 * c.width, name="qkv")(y_BxTxD), c.heads)
+    qkv = jnp.split(Dense(3 * c.width, name="qkv")(y_BxTxD), 3, axis=2)
+    attended = attention(*(part.reshape(*part.shape[:2], c.heads, -1) for part in qkv))
     hidden = nn.gelu(Dense(c.mlp_ratio * c.width, name="mlp_in")(y_BxTxD))
     out_BxTxD = Dense(c.width, use_bias=False, name="attention_out")(attended) + Dense(c.width, name="mlp_out")(hidden)
     return x_BxTxD + gate_BxD[:, None] * out_BxTxD
-
-
-def _attention(qkv, heads: int):
-  """Multi-head self-attention over all tokens, without positions or mask."""
-  batch, tokens, width = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
-  q_BxTxHxK, k_BxTxHxK, v_BxTxHxK = jnp.moveaxis(qkv.reshape(batch, tokens, 3, heads, width // heads), 2, 0)
-  scores_BxHxTxT = jnp.einsum("bthk,bshk->bhts", q_BxTxHxK, k_BxTxHxK) / math.sqrt(width // heads)
-  mixed = jnp.einsum("bhts,bshk->bthk", jax.nn.softmax(scores_BxHxTxT), v_BxTxHxK)
-  return mixed.reshape(batch, tokens, width)
 
 
 class Messages(nn.Module):

@@ -48,3 +48,9 @@ def test_gelu_is_exact():
   np.testing.assert_allclose(layers.gelu(x), x * stats.norm.cdf(np.asarray(x, np.float64)), atol=1e-6)
   ours, reference = (jax.vmap(jax.grad(f))(x) for f in (layers.gelu, functools.partial(nn.gelu, approximate=False)))
   np.testing.assert_allclose(ours, reference, atol=1e-6)
+
+
+def test_attention_is_that_of_jax():
+  qkv = jax.random.normal(jax.random.key(0), (3, 2, 5, 4, 8))
+  reference = jax.nn.dot_product_attention(*qkv)
+  np.testing.assert_allclose(layers.attention(*qkv), reference.reshape(2, 5, 32), rtol=1e-5, atol=1e-6)
