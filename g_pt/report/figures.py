@@ -1,4 +1,4 @@
-"""Plotly figures of the evaluation's arrays. Neutral colours are the page's own and follow its light or dark theme."""
+"""Plotly figures of the evaluation's arrays."""
 
 from __future__ import annotations
 
@@ -9,23 +9,20 @@ from jaxtyping import Float, Int
 import numpy as np
 import plotly.graph_objects as go
 
-from g_pt.report import words
+from g_pt.report import marks, words
 from g_pt.tasks.base import Metric
 
 # After Okabe and Ito: told apart with any colour vision, with a contrast of 3 on white and on near-black.
 TRAINING_RUNS = "#1F78B4"
 GPT = "#D55E00"
-_NEUTRAL = "#868C95"
 _OPTIMIZERS = (
   ("#0E9A73", "solid"),
   ("#3A8FC7", "dash"),
   ("#B2589A", "dashdot"),
   ("#A67C00", "longdash"),
-  (_NEUTRAL, "dot"),
+  (marks.NEUTRAL, "dot"),
 )
-_STEP_ZERO = 0.4  # where step 0 stands on a logarithmic axis; rounds to 0
 _MIDDLE = (0.1, 0.9)  # quantiles of the bands over networks
-_HEIGHT = 430  # pixels
 
 
 class Curve(NamedTuple):
@@ -49,16 +46,16 @@ def alignment(
   `shown` is the range of both axes.
   """
   x = prompted.mean(axis=0)
-  figure = _figure(f"prompted {metric.label}", f"achieved {metric.label}")
-  line = {"color": _NEUTRAL, "dash": "dash"}
+  figure = marks.empty(f"prompted {metric.label}", f"achieved {metric.label}")
+  line = {"color": marks.NEUTRAL, "dash": "dash"}
   figure.add_trace(go.Scatter(x=shown, y=shown, mode="lines", name="perfect", line=line, hoverinfo="skip"))
-  figure.add_trace(_bundle(prompted[:drawn], achieved[:drawn], "single networks", colour))
-  figure.add_trace(_band(x, *_quantiles(achieved, _MIDDLE), colour, "middle 80 %", alpha=0.25))
+  figure.add_trace(marks.bundle(prompted[:drawn], achieved[:drawn], "single networks", colour))
+  figure.add_trace(marks.band(x, *_quantiles(achieved, _MIDDLE), colour, "middle 80 %", alpha=0.25))
   line = {"color": colour, "width": 3}
   hover = "prompted %{x:.3g}<br>achieved %{y:.3g}"
-  figure.add_trace(_line(x, achieved.mean(axis=0), "mean", line, mode="lines+markers", hovertemplate=hover))
+  figure.add_trace(marks.line(x, achieved.mean(axis=0), "mean", line, mode="lines+markers", hovertemplate=hover))
   figure.update_xaxes(range=shown).update_yaxes(range=shown)
-  return figure.update_layout(hovermode="closest", height=_HEIGHT + 100)
+  return figure.update_layout(hovermode="closest", height=marks.HEIGHT + 100)
 
 
 def common_range(*values: Float[np.ndarray, "..."]) -> tuple[float, float]:
@@ -80,41 +77,41 @@ def one_update(
   metric: Metric,
 ) -> go.Figure:
   """Metric over optimizer steps, beside the level that one update reaches."""
-  x, mean = _on_log(step), float(achieved.mean())
-  figure = _figure("optimizer steps (logarithmic)", metric.label)
+  x, mean = marks.on_log(step), float(achieved.mean())
+  figure = marks.empty("optimizer steps (logarithmic)", metric.label)
   for (name, curve), (colour, dash) in zip(curves.items(), _cycle(len(curves))):
-    figure.add_trace(_band(x, *_quantiles(curve.metric, _MIDDLE), colour, name, alpha=0.1, legend=False))
+    figure.add_trace(marks.band(x, *_quantiles(curve.metric, _MIDDLE), colour, name, alpha=0.1, legend=False))
     label = f"{words.optimizer(name)}, learning rate {words.setting(curve.learning_rate)}"
     line = {"color": colour, "dash": dash, "width": 2}
-    figure.add_trace(_line(x, curve.metric.mean(axis=0), label, line, legendgroup=name))
+    figure.add_trace(marks.line(x, curve.metric.mean(axis=0), label, line, legendgroup=name))
   low, high = _quantiles(achieved, _MIDDLE)
-  figure.add_trace(_band(x, np.full(x.shape, low), np.full(x.shape, high), GPT, "G.pt", alpha=0.2, legend=False))
+  figure.add_trace(marks.band(x, np.full(x.shape, low), np.full(x.shape, high), GPT, "G.pt", alpha=0.2, legend=False))
   line = {"color": GPT, "width": 3}
-  figure.add_trace(_line(x, np.full(x.shape, mean), "G.pt, one update", line, legendgroup="G.pt"))
+  figure.add_trace(marks.line(x, np.full(x.shape, mean), "G.pt, one update", line, legendgroup="G.pt"))
   spread = {"array": [float(achieved.max()) - mean], "arrayminus": [mean - float(achieved.min())], "color": GPT}
   marker = {"symbol": "diamond", "size": 13, "color": GPT}
-  figure.add_trace(_point(1.0, mean, marker, "G.pt", error_y=spread))
-  _label(figure, 1.0, mean, f"one G.pt update: {words.number(mean)}", GPT, 34, metric)
+  figure.add_trace(marks.point(1.0, mean, marker, "G.pt", error_y=spread))
+  marks.label(figure, 1.0, mean, f"one G.pt update: {words.number(mean)}", GPT, 34, metric)
   _mark_matches(figure, curves, mean, metric)
-  _log_steps(figure, int(step[-1]))
+  marks.log_steps(figure, int(step[-1]))
   levels = [achieved, start, *(_quantiles(curve.metric, _MIDDLE).ravel() for curve in curves.values())]
   figure.update_yaxes(range=_without_outliers(np.concatenate(levels), float(start.mean()), metric))
-  return figure.update_layout(height=_HEIGHT + 70, legend={"itemwidth": 40})
+  return figure.update_layout(height=marks.HEIGHT + 70, legend={"itemwidth": 40})
 
 
 def probes(
   step: Int[np.ndarray, "probe"], score: Float[np.ndarray, "probe"], seconds: Float[np.ndarray, "probe"], prompts: int
 ) -> go.Figure:
   """Prompt alignment on held-out runs over training; `prompts` a network."""
-  figure = _figure("training step of G.pt", "prompt alignment, unseen runs")
-  _level(figure, 1.0, "perfect", "bottom left")
+  figure = marks.empty("training step of G.pt", "prompt alignment, unseen runs")
+  marks.level(figure, 1.0, "perfect", "bottom left")
   unmoved = unmoved_score(prompts)
   if score.min() < unmoved + 0.5:
-    _level(figure, unmoved, "networks left as they are", "bottom right")
+    marks.level(figure, unmoved, "networks left as they are", "bottom right")
   line = {"color": GPT, "width": 2.5}
   rest = {"customdata": _durations(seconds), "hovertemplate": "%{y:.3f} after %{customdata}", "showlegend": False}
-  figure.add_trace(_line(step, score, "alignment", line, "lines+markers", **rest))
-  return _plain_steps(figure)
+  figure.add_trace(marks.line(step, score, "alignment", line, "lines+markers", **rest))
+  return marks.plain_steps(figure)
 
 
 def unmoved_score(prompts: int) -> float:
@@ -126,21 +123,21 @@ def training_loss(
   step: Int[np.ndarray, "line"], loss: Float[np.ndarray, "line"], seconds: Float[np.ndarray, "line"]
 ) -> go.Figure:
   """What training descends, as logged and smoothed."""
-  figure = _figure("training step of G.pt", "training loss (logarithmic)")
+  figure = marks.empty("training step of G.pt", "training loss (logarithmic)")
   span = len(loss) // 20
-  line = {"color": _faded(TRAINING_RUNS, 0.45), "width": 1} if span > 1 else {"color": TRAINING_RUNS, "width": 2.5}
+  line = {"color": marks.faded(TRAINING_RUNS, 0.45), "width": 1} if span > 1 else {"color": TRAINING_RUNS, "width": 2.5}
   rest = {"customdata": _durations(seconds), "hovertemplate": "%{y:.3g} after %{customdata}"}
-  figure.add_trace(_line(step, loss, "as logged", line, **rest))
+  figure.add_trace(marks.line(step, loss, "as logged", line, **rest))
   if span > 1:
     smooth = np.convolve(loss, np.full(span, 1 / span), mode="valid")
     line = {"color": TRAINING_RUNS, "width": 2.5}
     middle = step[(span - 1) // 2 :][: smooth.size]
-    figure.add_trace(_line(middle, smooth, f"mean of {span} neighbours", line))
-  ticks = _ticks(float(loss.min()), float(loss.max()))
+    figure.add_trace(marks.line(middle, smooth, f"mean of {span} neighbours", line))
+  ticks = marks.ticks(float(loss.min()), float(loss.max()))
   if len(ticks) > 1:
     figure.update_yaxes(tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
   figure.update_yaxes(type="log")
-  return _plain_steps(figure)
+  return marks.plain_steps(figure)
 
 
 def corpus_over_steps(
@@ -150,18 +147,18 @@ def corpus_over_steps(
   metric: Metric,
 ) -> go.Figure:
   """Metric of the corpus's checkpoints; `quantile` holds 5 %, the median and 95 % of runs."""
-  x = _on_log(step)
-  figure = _figure("training steps of a run (logarithmic)", metric.label)
-  figure.add_trace(_band(x, quantile[0], quantile[2], TRAINING_RUNS, "90 % of runs", alpha=0.25))
+  x = marks.on_log(step)
+  figure = marks.empty("training steps of a run (logarithmic)", metric.label)
+  figure.add_trace(marks.band(x, quantile[0], quantile[2], TRAINING_RUNS, "90 % of runs", alpha=0.25))
   shown = np.broadcast_to(x, examples.shape)
-  figure.add_trace(_bundle(shown, examples, f"{len(examples)} of the runs", TRAINING_RUNS))
-  figure.add_trace(_line(x, quantile[1], "median", {"color": TRAINING_RUNS, "width": 3}))
-  return _log_steps(figure, int(step[-1]))
+  figure.add_trace(marks.bundle(shown, examples, f"{len(examples)} of the runs", TRAINING_RUNS))
+  figure.add_trace(marks.line(x, quantile[1], "median", {"color": TRAINING_RUNS, "width": 3}))
+  return marks.log_steps(figure, int(step[-1]))
 
 
 def corpus_histogram(count: Int[np.ndarray, "bin"], edge: Float[np.ndarray, "bin+1"], metric: Metric) -> go.Figure:
   """How many of the training runs' checkpoints have which metric."""
-  figure = _figure(metric.label, "checkpoints")
+  figure = marks.empty(metric.label, "checkpoints")
   text = [f"{words.number(float(low))} to {words.number(float(high))}" for low, high in zip(edge[:-1], edge[1:])]
   figure.add_trace(
     go.Bar(
@@ -177,87 +174,19 @@ def corpus_histogram(count: Int[np.ndarray, "bin"], edge: Float[np.ndarray, "bin
   return figure.update_layout(bargap=0.04, hovermode="closest")
 
 
-def _figure(x_title: str, y_title: str) -> go.Figure:
-  layout = {
-    "template": {},
-    "height": _HEIGHT,
-    "margin": {"l": 64, "r": 16, "t": 30, "b": 96},
-    "hovermode": "x unified",
-    "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
-    "xaxis": {"title": {"text": x_title, "standoff": 10}},
-    "yaxis": {"title": {"text": y_title, "standoff": 10}},
-  }
-  return go.Figure(layout=layout)
-
-
-def _line(x, y, name: str, line: dict, mode: str = "lines", **rest) -> go.Scatter:
-  rest.setdefault("hovertemplate", "%{y:.3g}")
-  return go.Scatter(x=x, y=y, name=name, line=line, mode=mode, **rest)
-
-
-def _band(x, low, high, colour: str, name: str, alpha: float, legend: bool = True) -> go.Scatter:
-  sound = np.isfinite(low) & np.isfinite(high)
-  x, low, high = x[sound], low[sound], high[sound]
-  return go.Scatter(
-    x=np.concatenate([x, x[::-1]]),
-    y=np.concatenate([high, low[::-1]]),
-    name=name,
-    mode="lines",
-    fill="toself",
-    line={"width": 0},
-    fillcolor=_faded(colour, alpha),
-    hoverinfo="skip",
-    showlegend=legend,
-    legendgroup=name,
-  )
-
-
-def _point(x: float, y: float, marker: dict, group: str, **rest) -> go.Scatter:
-  """A mark that comes and goes with the lines of its group."""
-  return go.Scatter(
-    x=[x], y=[y], mode="markers", marker=marker, showlegend=False, legendgroup=group, hoverinfo="skip", **rest
-  )
-
-
-def _bundle(
-  x: Float[np.ndarray, "line point"], y: Float[np.ndarray, "line point"], name: str, colour: str
-) -> go.Scatter:
-  """Many thin lines as one trace, which plotly draws and hides at once."""
-  x, y = (np.pad(part, ((0, 0), (0, 1)), constant_values=np.nan).ravel() for part in (np.asarray(x, np.float32), y))
-  line = {"color": _faded(colour, 0.28), "width": 1}
-  return go.Scatter(x=x, y=y, name=name, mode="lines", line=line, hoverinfo="skip")
-
-
 def _mark_matches(figure: go.Figure, curves: Mapping[str, Curve], mean: float, metric: Metric) -> None:
   """A ring where each optimizer's mean gets to the level `mean`, with its steps; labels on the side of worse values."""
   matched = [(curve.steps_to_match, name, i) for i, (name, curve) in enumerate(curves.items())]
   matched = sorted(entry for entry in matched if entry[0])  # as good before any step: no place to mark
   for rank, (steps, name, i) in enumerate(matched):
     colour = _cycle(i + 1)[i][0]
-    x = float(_on_log(np.asarray([steps]))[0])
+    x = float(marks.on_log(np.asarray([steps]))[0])
     ring = {"symbol": "circle", "size": 9, "color": colour, "line": {"width": 2, "color": "white"}}
-    figure.add_trace(_point(x, mean, ring, name))
+    figure.add_trace(marks.point(x, mean, ring, name))
     # The earlier, the further away, so that no leader runs through another's label.
     away = 26 + 22 * (len(matched) - 1 - rank)
     text = f"{words.optimizer(name)}: {words.plural(steps, 'step')}"
-    _label(figure, x, mean, text, colour, away, metric)
-
-
-def _label(figure: go.Figure, x: float, y: float, text: str, colour: str, away: int, metric: Metric) -> None:
-  """Text `away` pixels from (x, y) towards worse values, where the curves leave room; x on a logarithmic axis."""
-  figure.add_annotation(
-    x=float(np.log10(x)),
-    y=y,
-    text=text,
-    ax=26,
-    ay=away if metric.higher_is_better else -away,
-    xanchor="left",
-    font={"color": colour},
-    arrowcolor=colour,
-    arrowwidth=1,
-    arrowhead=0,
-    standoff=5,
-  )
+    marks.label(figure, x, mean, text, colour, away, metric)
 
 
 def _without_outliers(values: Float[np.ndarray, "value"], start: float, metric: Metric) -> tuple[float, float]:
@@ -272,38 +201,6 @@ def _without_outliers(values: Float[np.ndarray, "value"], start: float, metric: 
   return low, high
 
 
-def _level(figure: go.Figure, y: float, text: str, position: str) -> None:
-  line = {"color": _NEUTRAL, "dash": "dash", "width": 1.5}
-  figure.add_hline(y=y, line=line, annotation_text=text, annotation_position=position)
-
-
-def _on_log(step: Int[np.ndarray, "point"]) -> Float[np.ndarray, "point"]:
-  return np.where(step == 0, _STEP_ZERO, step).astype(float)
-
-
-def _log_steps(figure: go.Figure, last: int) -> go.Figure:
-  """A logarithmic axis on which step 0 has a place."""
-  ticks = _ticks(1.0, float(last))
-  span = [float(np.log10(_STEP_ZERO * 0.85)), float(np.log10(max(last, 2) * 1.12))]
-  return figure.update_xaxes(
-    type="log",
-    range=span,
-    tickvals=[_STEP_ZERO, *ticks],
-    ticktext=["0", *(f"{tick:,.0f}" for tick in ticks)],
-    unifiedhovertitle={"text": "step %{x:,d}"},
-  )
-
-
-def _ticks(low: float, high: float) -> list[float]:
-  """1, 2 and 5 times the powers of ten."""
-  ticks = [size * 10.0**power for power in range(-9, 10) for size in (1, 2, 5)]
-  return [tick for tick in ticks if low <= tick <= high]
-
-
-def _plain_steps(figure: go.Figure) -> go.Figure:
-  return figure.update_xaxes(tickformat=",d", unifiedhovertitle={"text": "step %{x:,d}"})
-
-
 def _durations(seconds: Float[np.ndarray, "point"]) -> list[str]:
   return [words.duration(value) for value in seconds]
 
@@ -314,8 +211,3 @@ def _quantiles(values: Float[np.ndarray, "net ..."], at: tuple[float, float]) ->
 
 def _cycle(length: int) -> list[tuple[str, str]]:
   return [_OPTIMIZERS[i % len(_OPTIMIZERS)] for i in range(length)]
-
-
-def _faded(colour: str, alpha: float) -> str:
-  red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-  return f"rgba({red}, {green}, {blue}, {alpha})"

@@ -1,0 +1,128 @@
+"""What figures are drawn with: an empty one, lines and bands, text, axes of steps.
+
+Neutral colours are the page's own and follow its light or dark theme.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Int
+import numpy as np
+import plotly.graph_objects as go
+
+from g_pt.tasks.base import Metric
+
+NEUTRAL = "#868C95"
+HEIGHT = 430  # pixels
+_STEP_ZERO = 0.4  # where step 0 stands on a logarithmic axis; rounds to 0
+
+
+def empty(x_title: str, y_title: str) -> go.Figure:
+  """A figure with titled axes and a legend below."""
+  layout = {
+    "template": {},
+    "height": HEIGHT,
+    "margin": {"l": 64, "r": 16, "t": 30, "b": 96},
+    "hovermode": "x unified",
+    "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
+    "xaxis": {"title": {"text": x_title, "standoff": 10}},
+    "yaxis": {"title": {"text": y_title, "standoff": 10}},
+  }
+  return go.Figure(layout=layout)
+
+
+def line(x, y, name: str, style: dict, mode: str = "lines", **rest) -> go.Scatter:
+  """A line whose points tell their value under the pointer."""
+  rest.setdefault("hovertemplate", "%{y:.3g}")
+  return go.Scatter(x=x, y=y, name=name, line=style, mode=mode, **rest)
+
+
+def band(x, low, high, colour: str, name: str, alpha: float, legend: bool = True) -> go.Scatter:
+  """The area between two lines, where both are finite."""
+  sound = np.isfinite(low) & np.isfinite(high)
+  x, low, high = x[sound], low[sound], high[sound]
+  return go.Scatter(
+    x=np.concatenate([x, x[::-1]]),
+    y=np.concatenate([high, low[::-1]]),
+    name=name,
+    mode="lines",
+    fill="toself",
+    line={"width": 0},
+    fillcolor=faded(colour, alpha),
+    hoverinfo="skip",
+    showlegend=legend,
+    legendgroup=name,
+  )
+
+
+def point(x: float, y: float, marker: dict, group: str, **rest) -> go.Scatter:
+  """A mark that comes and goes with the lines of its group."""
+  return go.Scatter(
+    x=[x], y=[y], mode="markers", marker=marker, showlegend=False, legendgroup=group, hoverinfo="skip", **rest
+  )
+
+
+def bundle(
+  x: Float[np.ndarray, "line point"], y: Float[np.ndarray, "line point"], name: str, colour: str
+) -> go.Scatter:
+  """Many thin lines as one trace, which plotly draws and hides at once."""
+  x, y = (np.pad(part, ((0, 0), (0, 1)), constant_values=np.nan).ravel() for part in (np.asarray(x, np.float32), y))
+  line = {"color": faded(colour, 0.28), "width": 1}
+  return go.Scatter(x=x, y=y, name=name, mode="lines", line=line, hoverinfo="skip")
+
+
+def label(figure: go.Figure, x: float, y: float, text: str, colour: str, away: int, metric: Metric) -> None:
+  """Text `away` pixels from (x, y) towards worse values, where the curves leave room; x on a logarithmic axis."""
+  figure.add_annotation(
+    x=float(np.log10(x)),
+    y=y,
+    text=text,
+    ax=26,
+    ay=away if metric.higher_is_better else -away,
+    xanchor="left",
+    font={"color": colour},
+    arrowcolor=colour,
+    arrowwidth=1,
+    arrowhead=0,
+    standoff=5,
+  )
+
+
+def level(figure: go.Figure, y: float, text: str, position: str) -> None:
+  """A dashed line across the figure, with its text at one end."""
+  style = {"color": NEUTRAL, "dash": "dash", "width": 1.5}
+  figure.add_hline(y=y, line=style, annotation_text=text, annotation_position=position)
+
+
+def on_log(step: Int[np.ndarray, "point"]) -> Float[np.ndarray, "point"]:
+  """Where steps stand on the axis of `log_steps`."""
+  return np.where(step == 0, _STEP_ZERO, step).astype(float)
+
+
+def log_steps(figure: go.Figure, last: int) -> go.Figure:
+  """A logarithmic axis on which step 0 has a place."""
+  shown = ticks(1.0, float(last))
+  span = [float(np.log10(_STEP_ZERO * 0.85)), float(np.log10(max(last, 2) * 1.12))]
+  return figure.update_xaxes(
+    type="log",
+    range=span,
+    tickvals=[_STEP_ZERO, *shown],
+    ticktext=["0", *(f"{tick:,.0f}" for tick in shown)],
+    unifiedhovertitle={"text": "step %{x:,d}"},
+  )
+
+
+def ticks(low: float, high: float) -> list[float]:
+  """1, 2 and 5 times the powers of ten."""
+  round_numbers = (size * 10.0**power for power in range(-9, 10) for size in (1, 2, 5))
+  return [number for number in round_numbers if low <= number <= high]
+
+
+def plain_steps(figure: go.Figure) -> go.Figure:
+  """A linear axis of steps."""
+  return figure.update_xaxes(tickformat=",d", unifiedhovertitle={"text": "step %{x:,d}"})
+
+
+def faded(colour: str, alpha: float) -> str:
+  """A colour of six hexadecimal digits, seen through."""
+  red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+  return f"rgba({red}, {green}, {blue}, {alpha})"
