@@ -8,6 +8,7 @@ takes plain dictionaries, and beyond it there are only dataclasses.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from typing import Any
@@ -73,6 +74,18 @@ def default(task: str, metric: str, model: str = "neuron_transformer") -> Config
     **{name: dataclasses.asdict(part) for name, part in parts.items()},
   }
   return ConfigDict(values)
+
+
+def completed(values: dict[str, Any]) -> dict[str, Any]:
+  """The values of an older file with the fields that have been added since; their defaults leave all as it was."""
+
+  def complete(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    added = {name: value for name, value in new.items() if name not in old}
+    shared = {name: complete(old[name], new[name]) for name in new.keys() & old.keys() if isinstance(old[name], dict)}
+    return old | added | shared
+
+  today = _named(functools.partial(default, values["task"], values["metric"]), values["model"]["name"])
+  return complete(values, today.to_dict())
 
 
 def parse(values: dict[str, Any]) -> Experiment:

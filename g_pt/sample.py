@@ -158,7 +158,7 @@ def load(directory: str | Path, weights: bool = True) -> GPT:
   trained = workdir.read_json(directory / workdir.TRAINED)
   if trained is None:
     raise UserError(f"{directory}: no trained G.pt here ({workdir.TRAINED} is missing); run --stage=train")
-  experiment = config_lib.parse(trained["config"])
+  experiment = config_lib.parse(config_lib.completed(trained["config"]))
   statistics = Statistics(**trained["statistics"])
   task = tasks.get(experiment.task)
   order = trained.get("order")  # only of weights that were made elsewhere

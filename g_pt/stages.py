@@ -19,7 +19,7 @@ import numpy as np
 
 from g_pt import sample, sharding, tasks, workdir
 from g_pt.checkpointing import Checkpoints
-from g_pt.config import Experiment
+from g_pt.config import Experiment, completed
 from g_pt.corpus.generate import generate, manifest_of, open_matching
 from g_pt.corpus.pairs import pair_source
 from g_pt.corpus.prepare import Prepared, prepare
@@ -164,7 +164,7 @@ def _refuse_other_settings(file: Path, experiment: Experiment) -> None:
   found = workdir.read_json(file)
   if found is None:
     raise UserError(f"{file}: missing; run the stages before this one")
-  wanted, made = _training_settings(experiment.values), _training_settings(found["config"])
+  wanted, made = _training_settings(experiment.values), _training_settings(completed(found["config"]))
   if "imported" in found:  # trained elsewhere, on another corpus
     wanted, made = ({name: values[name] for name in _OF_WEIGHTS} for values in (wanted, made))
   lines = workdir.differences(wanted, made)

@@ -1,5 +1,6 @@
 """A configuration is parsed strictly: what does not fit is one line that names the field."""
 
+import copy
 import dataclasses
 import importlib.util
 import json
@@ -9,6 +10,7 @@ import sys
 
 import pytest
 
+from experiments import digits_loss
 from g_pt import config, models, tasks
 from g_pt.corpus.generate import CorpusConfig
 from g_pt.errors import ConfigError
@@ -142,3 +144,14 @@ def test_main_says_in_one_line_what_is_wrong(name, tmp_path, process_environment
   assert done.stdout == ""
   (line,) = done.stderr.splitlines()
   assert line.startswith("main.py: ") and message.format(file=file) in line
+
+
+def test_a_file_from_before_a_field_was_added_reads_as_ever():
+  today = digits_loss.get_config("smoke").to_dict()
+  older = copy.deepcopy(today)
+  del older["diffusion"]["min_snr"], older["train"]["pairs"]["bins"], older["mesh"]
+  assert config.completed(older) == today
+  assert config.completed(today) == today
+  older["train"]["stepz"] = 3
+  with pytest.raises(ConfigError, match="train.stepz: unknown field"):
+    config.parse(config.completed(older))
