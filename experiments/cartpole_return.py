@@ -24,8 +24,8 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.corpus.recipe.update(iterations=150, environments=16, horizon=32, epochs=4, learning_rate=2e-3)
   config.diffusion.update(variable="update", precondition=True, schedule="cosine")
   config.model.update(width=64, depth=4)
-  config.train.update(steps=3500, optimizer="muon", learning_rate=6e-3)
-  config.train.pairs.initial_fraction = 0.6
+  config.train.update(steps=2000, optimizer="muon", learning_rate=6e-3)
+  config.train.pairs.update(records=True, initial_fraction=0.8)
   config.sample.update(steps=8, temperature=0.7, stop=0.4)
   config.evaluate.update(learning_rates=(3e-4, 1e-3, 3e-3), curve_points=40)
   if variant == "smoke":

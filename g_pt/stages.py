@@ -50,7 +50,7 @@ def train(experiment: Experiment, directory: Path) -> None:
       return
   content = {"config": experiment.values, "statistics": prepared.statistics._asdict()}
   workdir.write_json(directory / workdir.TRAINED, content)
-  source = pair_source(prepared.train, task.metric(experiment.metric), experiment.train.pairs.bins)
+  source = pair_source(prepared.train, task.metric(experiment.metric), experiment.train.pairs)
   gpt = sample.load(directory, weights=False)
   unseen = jnp.asarray(prepared.test.theta[:_PROBED, 0]), jnp.asarray(prepared.test.metric[:_PROBED, 0])
 

@@ -27,7 +27,7 @@ def compiled(toy):
   rng = np.random.default_rng(0)
   theta, metric = rng.normal(size=(13, 5, toy.spec.size)), rng.uniform(0.1, 2, (13, 5))
   runs = Runs(theta.astype(np.float32), metric.astype(np.float32))
-  source, optimizer = pair_source(runs, toy.metrics["test_loss"], CONFIG.pairs.bins), make_optimizer(CONFIG)
+  source, optimizer = pair_source(runs, toy.metrics["test_loss"], CONFIG.pairs), make_optimizer(CONFIG)
   start = jax.jit(functools.partial(init_state, generator, optimizer))(jax.random.key(0))
 
   @functools.cache

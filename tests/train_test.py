@@ -63,7 +63,7 @@ def source(toy):
   theta = first[:, None] + np.linspace(0, 1, 5)[:, None] * way[:, None]
   metric = 2.0 - np.linspace(0, 1.8, 5) + rng.uniform(0, 0.1, (13, 5))
   runs = Runs(theta.astype(np.float32), metric.astype(np.float32))
-  return pair_source(runs, toy.metrics["test_loss"], CONFIG.pairs.bins)
+  return pair_source(runs, toy.metrics["test_loss"], CONFIG.pairs)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_loss_falls_on_digits(gpt, smoke_workdir, smoke_values):
   """On pairs of unseen runs, with the same timesteps and noise before and after."""
   task = tasks.get("digits")
   prepared = prepare(Corpus.open(smoke_workdir / workdir.CORPUS), task.spec, "test_loss", PrepareConfig(test_runs=4))
-  source = pair_source(prepared.test, gpt.metric, 4)
+  source = pair_source(prepared.test, gpt.metric, PairsConfig(bins=4))
 
   @jax.jit
   def loss(weights, key):

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 import numpy as np
 
 from g_pt.corpus.prepare import PROMPTED_QUANTILES, Runs
+from g_pt.errors import ConfigError
 from g_pt.parameters import ParameterSpec
 from g_pt.tasks.base import Metric
 
@@ -26,11 +27,16 @@ class PairsConfig:
   weighting: str = "metric"
   bins: int = 64  # of the metric's coordinate, each drawn equally often
   initial_fraction: float = 0.0  # of `metric` pairs that start at the run's initial parameters, beyond chance
+  # Whether targets are only the checkpoints that are better than all before them in their run. Where a metric goes up
+  # and down, a prompt then means how far training is to go, not one of many ways to be there by chance.
+  records: bool = False
   permute: bool = False  # one random permutation of hidden units for both; of use to models without the symmetry
 
   def __post_init__(self):
     if self.weighting not in WEIGHTINGS:
       raise ValueError(f"train.pairs.weighting: unknown {self.weighting!r}; it is one of: {', '.join(WEIGHTINGS)}")
+    if self.records and self.weighting != "metric":
+      raise ValueError(f"train.pairs.records: for train.pairs.weighting=metric alone, not {self.weighting}")
     if self.bins < 1:
       raise ValueError(f"train.pairs.bins: {self.bins} is less than 1")
     if not 0.0 <= self.initial_fraction <= 1.0:
@@ -54,21 +60,31 @@ class Pairs(NamedTuple):
   target_metric: Float[Array, "batch"]
 
 
-def pair_source(runs: Runs, metric: Metric, bins: int) -> PairSource:
+def is_record(values: Float[np.ndarray, "run checkpoint"], metric: Metric) -> Bool[np.ndarray, "run checkpoint-1"]:
+  """Which checkpoints, the first left out, are better than all before them in their run."""
+  gain = values if metric.higher_is_better else -values
+  return gain[:, 1:] > np.maximum.accumulate(gain, axis=1)[:, :-1]
+
+
+def pair_source(runs: Runs, metric: Metric, config: PairsConfig) -> PairSource:
   """Sorts every possible target into bins of equal width in the metric's coordinate.
 
   The first and the last bin take in all that lies beyond the 0.5 % and the
   99.5 % quantile, and bins between them that hold fewer than a thousandth of
   their share are left out: a few outliers, drawn as often as all the others,
-  would be learned by heart.
+  would be learned by heart. Raises ConfigError where there is no target.
   """
   coordinate = np.asarray(metric.coordinate(jnp.asarray(runs.metric[:, 1:]))).ravel()
   order = np.argsort(coordinate, kind="stable").astype(np.int32)
-  edges = np.linspace(*np.quantile(coordinate, PROMPTED_QUANTILES), bins + 1)
+  if config.records:
+    order = order[is_record(np.asarray(runs.metric), metric).ravel()[order]]
+    if not order.size:
+      raise ConfigError("train.pairs.records: no checkpoint of the corpus is better than all before it in its run")
+  edges = np.linspace(*np.quantile(coordinate[order], PROMPTED_QUANTILES), config.bins + 1)
   edges[0], edges[-1] = -np.inf, np.inf
   starts = np.searchsorted(coordinate[order], edges)
   counts = np.diff(starts)
-  kept = counts > 1e-3 * len(order) / bins
+  kept = counts > 1e-3 * len(order) / config.bins
   return PairSource(
     jnp.asarray(runs.theta),
     jnp.asarray(runs.metric),

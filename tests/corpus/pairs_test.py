@@ -1,5 +1,6 @@
 """Pairs are of one run, later than their start, and spread as their weighting says."""
 
+import dataclasses
 import functools
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 
 from g_pt.corpus.pairs import PairsConfig, draw_pairs, pair_source
 from g_pt.corpus.prepare import Runs
+from g_pt.errors import ConfigError
 from g_pt.tasks.base import Metric
 
 RUNS, CHECKPOINTS, DRAWS = 29, 11, 20_000
@@ -33,7 +35,7 @@ def runs(spec):
 def draw(runs, spec, key=KEY, **config):
   """(pairs, their runs, checkpoints of their starts, of their targets)."""
   config = PairsConfig(**config)
-  source = pair_source(runs, METRIC, config.bins)
+  source = pair_source(runs, METRIC, config)
   pairs = jax.jit(functools.partial(draw_pairs, spec=spec, config=config, batch=DRAWS))(source, key=key)
   places = [np.asarray(theta[:, 0]).astype(int) for theta in (pairs.start, pairs.target)]
   start, target = (place % CHECKPOINTS for place in places)
@@ -93,7 +95,8 @@ def test_outliers_are_drawn_no_more_often_than_others(spec):
   """One in 4,000 targets beyond all others, and one in a wide gap between them."""
   metric = np.random.default_rng(0).uniform(0, 0.01, (2000, 3)) + np.array([9.0, 2.0, 1.0])
   metric[7, 2], metric[8, 2] = 50.0, 1.45
-  source = pair_source(Runs(np.zeros((2000, 3, spec.size), np.float32), metric.astype(np.float32)), METRIC, bins=4)
+  runs = Runs(np.zeros((2000, 3, spec.size), np.float32), metric.astype(np.float32))
+  source = pair_source(runs, METRIC, PairsConfig(bins=4))
   np.testing.assert_array_equal(np.sort(source.by_metric), np.arange(4000))
   drawn = [
     set(np.asarray(source.by_metric)[start : start + count].tolist())
@@ -114,6 +117,28 @@ def test_uniform_weighting_is_the_paper_s(runs, spec):
     assert_even(np.bincount(start[spacing == gap], minlength=CHECKPOINTS - gap))
 
 
+@pytest.mark.parametrize("higher_is_better", [False, True])
+def test_records_are_better_than_all_before_them(spec, higher_is_better):
+  metric = dataclasses.replace(METRIC, higher_is_better=higher_is_better)
+  values = np.random.default_rng(0).normal(size=(RUNS, CHECKPOINTS)).astype(np.float32) + 5
+  runs = Runs(np.zeros((RUNS, CHECKPOINTS, spec.size), np.float32), values)
+  source = pair_source(runs, metric, PairsConfig(records=True))
+  run, target = np.divmod(np.asarray(source.by_metric), CHECKPOINTS - 1)
+  found = set(zip(run.tolist(), (target + 1).tolist()))
+  better = [(r, c) for r in range(RUNS) for c in range(1, CHECKPOINTS) if metric.is_better(values[r, c], values[r, 0])]
+  best = {(r, c) for r, c in better if all(metric.is_better(values[r, c], before) for before in values[r, 1:c])}
+  assert found == best and 0 < len(best) < len(better)
+
+
+def test_a_corpus_without_records_is_told_of(spec):
+  worse = np.broadcast_to(np.arange(CHECKPOINTS, dtype=np.float32), (RUNS, CHECKPOINTS))
+  runs = Runs(np.zeros((RUNS, CHECKPOINTS, spec.size), np.float32), worse)
+  with pytest.raises(ConfigError, match="train.pairs.records: no checkpoint of the corpus is better than all before"):
+    pair_source(runs, METRIC, PairsConfig(records=True))
+  with pytest.raises(ValueError, match="train.pairs.records: for train.pairs.weighting=metric alone, not uniform"):
+    PairsConfig(weighting="uniform", records=True)
+
+
 def test_initial_fraction_adds_starts_at_the_initial_network(runs, spec):
   def at_first(fraction):
     _, _, start, target = draw(runs, spec, weighting="metric", initial_fraction=fraction)
@@ -126,7 +151,7 @@ def test_initial_fraction_adds_starts_at_the_initial_network(runs, spec):
 
 def test_permute_moves_both_members_alike_and_keeps_their_function(toy, spec):
   theta = jax.random.normal(jax.random.key(1), (5, 3, spec.size))
-  source = pair_source(Runs(np.asarray(theta), np.ones((5, 3), np.float32)), METRIC, 4)
+  source = pair_source(Runs(np.asarray(theta), np.ones((5, 3), np.float32)), METRIC, PairsConfig(bins=4))
   draw = jax.jit(lambda permute: draw_pairs(source, spec, PairsConfig(permute=permute), KEY, 64), static_argnums=0)
   plain, permuted = draw(False), draw(True)
   moved = (plain.start != permuted.start).any(axis=1)
