@@ -5,7 +5,7 @@ This file turns flags into a configuration and errors into one line; all else is
 
 from g_pt.host_memory import keep_freed_memory
 
-keep_freed_memory()
+keep_freed_memory()  # above all imports that bring JAX
 
 from pathlib import Path
 import shlex

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from g_pt.host_memory import keep_freed_memory
 
-keep_freed_memory()
+keep_freed_memory()  # above all imports that bring JAX
 
 import argparse
 import functools
