@@ -6,6 +6,7 @@ theta, metric, prompt --units--> x_T .. denoise .. x_0 --units--> theta*
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from flax import linen as nn
 import jax
@@ -14,6 +15,7 @@ from jaxtyping import Array, Float, Int, PyTree
 import numpy as np
 
 from g_pt import models
+from g_pt.behaviour import Behaviour
 from g_pt.corpus.pairs import Pairs
 from g_pt.corpus.prepare import Statistics
 from g_pt.diffusion import objective, samplers, schedule, variable
@@ -32,6 +34,9 @@ class DiffusionConfig:
   precondition: bool = False  # whether the model adds to the best linear guess of x0
   prediction: str = "x0"  # one of objective.PREDICTIONS
   min_snr: float = 0.0  # gamma of min-SNR weights; 0: none
+  # Weight in the loss of how differently the estimate and the target behave (g_pt.behaviour), and on how many inputs.
+  behaviour: float = 0.0
+  behaviour_inputs: int = 64
 
   def __post_init__(self):
     for name, known in (("schedule", schedule.SCHEDULES), ("variable", variable.VARIABLES)):
@@ -41,6 +46,12 @@ class DiffusionConfig:
       raise ValueError(f"diffusion.directions: {self.directions}, but only of an update, and not below 0")
     if self.precondition and self.prediction != "x0":
       raise ValueError(f"diffusion.precondition: for diffusion.prediction=x0 alone, not {self.prediction}")
+    if self.behaviour and self.prediction != "x0":
+      raise ValueError(f"diffusion.behaviour: for diffusion.prediction=x0 alone, not {self.prediction}")
+    if self.behaviour < 0:
+      raise ValueError(f"diffusion.behaviour: {self.behaviour} is less than 0")
+    if self.behaviour_inputs < 1:
+      raise ValueError(f"diffusion.behaviour_inputs: {self.behaviour_inputs} is less than 1")
     if self.scale < 0:
       raise ValueError(f"diffusion.scale: {self.scale} is less than 0")
     if self.timesteps < 1:
@@ -81,6 +92,7 @@ class Generator:
   schedule: schedule.Schedule
   objective: objective.ObjectiveConfig
   precondition: bool = False
+  behaviour: Behaviour | None = None  # that the loss compares, too
   # With smooth scalars: prompts beyond it, where nothing was learned, are taken for its ends.
   prompt_range: list[float] | None = None
   # Where the model's vectors are not in the spec's order, they are `theta[order]`.
@@ -110,19 +122,23 @@ class Generator:
       return model
     return preconditioned(model, self.schedule, self.variable.size, start if self.variable.residual else 0.0)
 
-  def loss(self, weights: PyTree, pairs: Pairs, key: Array) -> Float[Array, ""]:
+  def loss(self, weights: PyTree, pairs: Pairs, key: Array, data: Any = None) -> Float[Array, ""]:
     """Mean denoising loss of a batch, with a random timestep and noise for each pair.
 
-    With preconditioning each error is in units of the linear guess's at that timestep.
+    With preconditioning each error is in units of the linear guess's at that
+    timestep. Where behaviour counts, `data` is the task's.
     """
     step_key, noise_key = jax.random.split(key)
     x0 = self.variable.encode(pairs.target, pairs.start)
     steps = objective.random_steps(step_key, self.schedule, x0.shape[0])
     noise = jax.random.normal(noise_key, x0.shape, x0.dtype)
     model = self._model(weights, pairs.start, pairs.start_metric, pairs.target_metric)
-    loss = objective.denoising_loss(model, self.schedule, self.objective, x0, steps, noise)
+    loss, estimate = objective.denoised(model, self.schedule, self.objective, x0, steps, noise)
     if self.precondition:
       loss = loss / linear_error(self.schedule, self.variable.size)[steps]
+    if self.behaviour is not None:
+      estimate = self.variable.decode(estimate, pairs.start)
+      loss = loss + self.behaviour.loss(pairs.target, estimate, data, jax.random.fold_in(key, _INPUTS))
     return jnp.mean(loss)
 
   def update(
@@ -146,6 +162,10 @@ class Generator:
     how = config.temperature, config.stop
     x0 = samplers.sample(config.sampler, denoise, self.schedule, config.steps, shape, key, *how)
     return self.variable.decode(x0, theta)
+
+
+# Folded into a batch's key for the inputs on which behaviour is compared.
+_INPUTS = 2
 
 
 def build(
@@ -177,6 +197,7 @@ def build(
     schedule=schedule.make_schedule(diffusion.schedule, diffusion.timesteps),
     objective=diffusion.objective(),
     precondition=diffusion.precondition,
+    behaviour=Behaviour(task, diffusion.behaviour, diffusion.behaviour_inputs) if diffusion.behaviour else None,
     prompt_range=statistics.prompt_range,
     order=None if order is None else task.spec.order_index(order),
   )

@@ -59,7 +59,9 @@ def train(experiment: Experiment, directory: Path) -> None:
     return {"prompt_alignment": measured.score}
 
   mesh = sharding.make_mesh(experiment.mesh)
-  run_training(gpt.generator, source, experiment.train, mesh, experiment.seed, directory, probe)
+  # Only where the loss looks at it does it go to the devices.
+  data = task.load(experiment.data_dir) if experiment.diffusion.behaviour else None
+  run_training(gpt.generator, source, experiment.train, mesh, experiment.seed, directory, probe, data)
 
 
 def evaluate(experiment: Experiment, directory: Path) -> dict[str, Any]:

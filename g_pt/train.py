@@ -8,7 +8,7 @@ import functools
 import json
 from pathlib import Path
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -113,15 +113,19 @@ def train_step(
   source: PairSource,
   key: Array,
   state: TrainState,
+  data: Any = None,
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
-  """One update on a fresh batch. Its randomness is folded from the key and the step, so it can be repeated."""
+  """One update on a fresh batch. Its randomness is folded from the key and the step, so it can be repeated.
+
+  `data` is the task's, for a generator whose loss compares behaviour.
+  """
   pair_key, noise_key = jax.random.split(jax.random.fold_in(key, state.step))
   pairs = draw_pairs(source, generator.spec, config.pairs, pair_key, config.batch_size)
   parts = jax.tree.map(lambda x: x.reshape(config.microbatches, -1, *x.shape[1:]), pairs)
   parts = sharding.shard_batch(parts, mesh, axis=1)
 
   def accumulate(total, part):
-    value = jax.value_and_grad(generator.loss)(state.weights, *part)
+    value = jax.value_and_grad(generator.loss)(state.weights, *part, data)
     return jax.tree.map(jnp.add, total, value), None
 
   zero = (jnp.float32(0), jax.tree.map(jnp.zeros_like, state.weights))
@@ -188,10 +192,11 @@ def train(
   seed: int,
   directory: str | Path,
   probe: Callable[[PyTree], dict[str, float]] | None = None,
+  data: Any = None,
 ) -> PyTree:
   """Trains, or goes on from the last checkpoint in `directory`; returns the averaged weights.
 
-  `probe` measures the averaged weights every `probe_every` steps. Raises
+  `probe` measures the averaged weights every `probe_every` steps; `data` is as in `train_step`. Raises
   DivergenceError on a non-finite loss; the last good checkpoint stays.
   """
   sharding.check_batch("train.batch_size / train.microbatches", config.batch_size // config.microbatches, mesh)
@@ -201,7 +206,7 @@ def train(
   everywhere = sharding.replicated(mesh)
   init = jax.jit(functools.partial(init_state, generator, optimizer), out_shardings=everywhere)
   step_fn = jax.jit(functools.partial(train_step, generator, optimizer, config, mesh), donate_argnums=2)
-  source = jax.device_put(source, everywhere)
+  source, data = jax.device_put((source, data), everywhere)
   with Checkpoints(directory / "checkpoints") as checkpoints:
     state, seconds = init(init_key), 0.0
     if checkpoints.latest is not None:
@@ -214,7 +219,7 @@ def train(
     bar = tqdm(total=config.steps, initial=first, desc="train", unit="step")
     try:
       for step in range(first + 1, config.steps + 1):
-        state, values = step_fn(source, step_key, state)
+        state, values = step_fn(source, step_key, state, data)
         pending.add(step, values)
         last, shown = step == config.steps, {}
         if step % config.log_every == 0 or last:

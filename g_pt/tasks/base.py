@@ -56,7 +56,7 @@ class Task:
 
   name: str
   init: Callable[[Array], Parameters]  # key -> parameters
-  forward: Callable[[Parameters, Array], Array]  # parameters, inputs [example, ...] -> outputs
+  forward: Callable[[Parameters, Array], Array]  # parameters, inputs [example, ...] -> logits [example, class]
   # parameters, batch -> mean loss, what a run descends; None: it learns otherwise
   loss: Callable[[Parameters, Any], Float[Array, ""]] | None
   evaluate: Callable[[Parameters, Any], dict[str, Float[Array, ""]]]  # parameters, data -> every recorded number
@@ -71,7 +71,12 @@ class Task:
   train_group: Callable[..., RunGroup]
   optimizers: tuple[str, ...] = ()  # values of `recipe.optimizer` that one update is compared with
   hidden_layers: tuple[HiddenLayer, ...] = ()  # the permutations that leave the network's function unchanged
-  # `loss` of many networks stacked along a last axis, parameters, batch -> loss [run]; None: by vmap
+  # data, key, how many -> inputs for `forward` by which what networks do can be told apart; None: there are none
+  inputs: Callable[[Any, Array, int], Array] | None = None
+  # `forward` of many networks stacked along a last axis, parameters, inputs -> logits [example, class, run];
+  # None: by vmap
+  group_forward: Callable[[Parameters, Array], Float[Array, "example class run"]] | None = None
+  # `loss` likewise, parameters, batch -> loss [run]
   group_loss: Callable[[Parameters, Any], Float[Array, "run"]] | None = None
 
   @functools.cached_property

@@ -25,6 +25,7 @@ from g_pt.tasks.supervised import measured_group
 EPISODES = 1024  # that there are to measure a policy by; returns of a middling one vary by about 100
 _WIDTHS = (32, 32)
 _ACTIONS = 2
+_OBSERVED = np.array([2.4, 2.0, 0.21, 2.0], np.float32)  # m, m/s, rad, rad/s, on either side of 0
 _CARTPOLE, _SETTINGS = gymnax.make("CartPole-v1")
 
 
@@ -135,6 +136,12 @@ def evaluate(actor: Parameters, data: Episodes) -> dict[str, Float[Array, ""]]:
   return {"episode_return": returns.mean(), "episode_return_error": returns.std(ddof=1) / math.sqrt(count)}
 
 
+def observations(data: Episodes, key: Array, count: int) -> Float[Array, "observation 4"]:
+  """Evenly from the positions and angles at which no episode has ended, and from as wide speeds as are common there."""
+  del data
+  return jax.random.uniform(key, (count, 4), minval=-_OBSERVED, maxval=_OBSERVED)
+
+
 def train_group(
   task: Task,
   recipe: ppo.PPORecipe,
@@ -189,4 +196,5 @@ TASK = Task(
   train_group=train_group,
   optimizers=ppo.OPTIMIZERS,
   hidden_layers=mlp_hidden_layers((*_WIDTHS, _ACTIONS)),
+  inputs=observations,
 )

@@ -241,6 +241,10 @@ def classifier(
   def loss(parameters: Parameters, batch: Examples) -> Float[Array, ""]:
     return cross_entropy(forward(parameters, batch.images), batch.labels)
 
+  def inputs(data: Images, key: Array, count: int) -> Float[Array, "example ..."]:
+    index_key, batch_key = jax.random.split(key)
+    return batch(data, jax.random.randint(index_key, (count,), 0, data.train.labels.shape[0]), batch_key).images
+
   def evaluate(parameters: Parameters, data: Images) -> dict[str, Float[Array, "run"]]:
     def totals(part: Examples):
       loss, wrong = stacked.loss_and_wrong(network.logits_of_group(parameters, data.inputs(part.images)), part.labels)
@@ -254,5 +258,5 @@ def classifier(
 
   return Task(
     name, init, forward, loss, stacked.one_by_many(evaluate), metrics, load, batch, recipe, train_group, OPTIMIZERS,
-    hidden_layers, network.loss_of_group,
+    hidden_layers, inputs, network.logits_of_group, network.loss_of_group,
   )

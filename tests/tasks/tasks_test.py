@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from g_pt import tasks
+from g_pt.behaviour import Behaviour
 from g_pt.tasks.datasets import Examples, Images
 
 # Images of the tasks whose data has to be downloaded: the shape of one.
@@ -108,6 +109,27 @@ def test_permuting_hidden_units_keeps_the_function(case):
   out = forward(network, inputs)
   assert out.shape[0] == EXAMPLES and np.std(out, axis=0).min() > 0
   np.testing.assert_allclose(forward(permuted, inputs), out, rtol=1e-5, atol=1e-5)
+
+
+def test_networks_can_be_told_apart_by_their_logits_and_brought_together(case):
+  """On the task's inputs, of many at once as of one, with the same gradients."""
+  task, data, _ = case
+  target, start = jax.vmap(lambda key: task.spec.flatten(task.init(key)))(jax.random.split(jax.random.key(0), 4)).reshape(
+    2, 2, -1
+  )
+
+  def loss(theta, task):
+    return Behaviour(task, 1.0, EXAMPLES).loss(3 * target, theta, data, jax.random.key(1)).sum()
+
+  inputs = task.inputs(data, jax.random.key(1), EXAMPLES)
+  assert task.forward(task.init(jax.random.key(0)), inputs).shape[0] == EXAMPLES
+  assert np.abs(task.inputs(data, jax.random.key(2), EXAMPLES) - inputs).max() > 0
+  value, gradient = jax.jit(jax.value_and_grad(loss), static_argnums=1)(3 * start, task)
+  one_by_one = dataclasses.replace(task, group_forward=None)
+  expected, expected_gradient = jax.jit(jax.value_and_grad(loss), static_argnums=1)(3 * start, one_by_one)
+  assert value > 1e-3
+  np.testing.assert_allclose(value, expected, rtol=1e-4)
+  np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-3, atol=1e-4 * np.abs(expected_gradient).max())
 
 
 def test_the_recipe_names_its_learning_rate_and_every_optimizer(case):
