@@ -29,8 +29,8 @@ def get_config(variant: str = "default") -> ConfigDict:
     return paper()
   config = default("digits", "test_loss")
   config.corpus.update(runs=8192, checkpoints=32, group_size=128)
-  config.diffusion.variable = "update"
-  config.train.steps = 2000
+  config.diffusion.update(variable="update", behaviour=10.0)
+  config.train.steps = 1000
   config.train.optimizer = "muon"
   config.train.learning_rate = 6e-3
   config.train.pairs.initial_fraction = 0.4

@@ -18,4 +18,6 @@ from experiments import mnist_loss
 def get_config(variant: str = "default") -> ConfigDict:
   config = mnist_loss.get_config(variant)
   config.metric = "test_error"
+  if variant == "default":
+    config.train.steps = 3000
   return config
