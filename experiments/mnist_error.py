@@ -3,8 +3,10 @@
 Claim: the metric is never differentiated, so an error is prompted like a loss.
 
   command   python main.py --config=experiments/mnist_error.py --workdir=runs/mnist_error
-  time      as `mnist_loss`; 21 minutes with its corpus
-  expect    not measured yet; a G.pt by test loss, prompted for 0, leaves 8.7 % error
+  time      28 minutes on two CPU cores with other work beside and the corpus of `mnist_loss` there:
+            training 24, evaluation 4
+  expect    prompt alignment 0.919 on unseen runs; one update at prompt 5 % takes unseen networks from a
+            mean test error of 89.8 % to 7.1 % (6.0 to 9.2 %); runs end at 5.9 %
 
 `--config.corpus.path=runs/mnist_loss/corpus` takes the corpus of `mnist_loss`, which is the same.
 `:paper` is the published model and scale; `:smoke` runs every stage in seconds.
