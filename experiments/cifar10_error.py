@@ -18,4 +18,6 @@ from experiments import cifar10_loss
 def get_config(variant: str = "default") -> ConfigDict:
   config = cifar10_loss.get_config(variant)
   config.metric = "test_error"
+  if variant == "default":
+    config.train.steps = 800
   return config
