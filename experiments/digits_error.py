@@ -19,4 +19,6 @@ from experiments import digits_loss
 def get_config(variant: str = "default") -> ConfigDict:
   config = digits_loss.get_config(variant)
   config.metric = "test_error"
+  if variant == "default":
+    config.sample.steps = 50
   return config

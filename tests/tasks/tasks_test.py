@@ -114,9 +114,8 @@ def test_permuting_hidden_units_keeps_the_function(case):
 def test_networks_can_be_told_apart_by_their_logits_and_brought_together(case):
   """On the task's inputs, of many at once as of one, with the same gradients."""
   task, data, _ = case
-  target, start = jax.vmap(lambda key: task.spec.flatten(task.init(key)))(jax.random.split(jax.random.key(0), 4)).reshape(
-    2, 2, -1
-  )
+  networks = jax.vmap(lambda key: task.spec.flatten(task.init(key)))(jax.random.split(jax.random.key(0), 4))
+  target, start = networks.reshape(2, 2, -1)
 
   def loss(theta, task):
     return Behaviour(task, 1.0, EXAMPLES).loss(3 * target, theta, data, jax.random.key(1)).sum()
