@@ -15,7 +15,7 @@ LAYERS = (
   ("parameters", "workdir", "sharding", "checkpointing", "evaluation.config", "report.config"),
   ("directions", "tasks"),
   ("corpus",),
-  ("models", "diffusion"),
+  ("models", "diffusion", "behaviour"),
   ("generator",),
   ("train",),
   ("config",),
