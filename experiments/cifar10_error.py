@@ -3,8 +3,13 @@
 Claim: the metric is never differentiated, so an error is prompted like a loss.
 
   command   python main.py --config=experiments/cifar10_error.py --workdir=runs/cifar10_error
-  time      as `cifar10_loss`
-  expect    not measured yet
+  time      33 minutes on two CPU cores with other work beside and the corpus of `cifar10_loss`:
+            training 30 (1 step a second alone), evaluation 3
+  expect    prompt alignment 0.311 on unseen runs (0.356 on training runs), 0.245 after 600 steps and
+            still rising; one update at prompt 35 % takes unseen networks from a mean test error
+            of 89.8 % to 64.9 % (62.9 to 69.1 %); runs end at 62.7 %
+
+What limits it: prompts run from 35 %, and no network of the corpus errs less than 58 %.
 
 `--config.corpus.path=runs/cifar10_loss/corpus` takes the corpus of `cifar10_loss`, which is the same.
 `:paper` is the published model and scale; `:smoke` runs every stage in seconds.
