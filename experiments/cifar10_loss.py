@@ -35,8 +35,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   config = default("cifar10", "test_loss")
   config.corpus.update(runs=768, checkpoints=16, group_size=8, test_runs=16)
   config.corpus.recipe.update(epochs=1, batch_size=16, learning_rate=0.03, test_examples=1000, train_examples=100)
-  config.diffusion.update(variable="update", precondition=True, schedule="cosine")
-  config.diffusion.update(behaviour=10.0, behaviour_inputs=8)
+  config.diffusion.update(variable="update", precondition=True, schedule="cosine", behaviour=10.0, behaviour_inputs=8)
   config.model.update(width=96, depth=4)
   config.train.update(steps=1200, optimizer="muon", learning_rate=6e-3, checkpoint_every=200, probe_every=200)
   config.train.pairs.initial_fraction = 0.8

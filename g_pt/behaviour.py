@@ -1,7 +1,7 @@
 """How differently two networks behave, whatever their weights.
 
-An error of one weight moves the outputs a hundred times as far as an equal one
-of another; what is seen of it here is what it does on the task's inputs.
+Equal errors of two weights may move the outputs by very different amounts; what
+is seen of them here is what they do on the task's inputs.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ class Generator:
     steps = objective.random_steps(step_key, self.schedule, x0.shape[0])
     noise = jax.random.normal(noise_key, x0.shape, x0.dtype)
     model = self._model(weights, pairs.start, pairs.start_metric, pairs.target_metric)
-    loss, estimate = objective.denoised(model, self.schedule, self.objective, x0, steps, noise)
+    loss, estimate = objective.denoising_loss(model, self.schedule, self.objective, x0, steps, noise)
     if self.precondition:
       loss = loss / linear_error(self.schedule, self.variable.size)[steps]
     if self.behaviour is not None:

@@ -33,7 +33,7 @@ def x0_of_noise(schedule: Schedule, step, xt: Float[Array, "batch x"], noise: Fl
   return (xt - jnp.asarray(spread, xt.dtype)[step][..., None] * noise) / jnp.asarray(signal, xt.dtype)[step][..., None]
 
 
-def denoised(
+def denoising_loss(
   model: Denoiser,
   schedule: Schedule,
   config: ObjectiveConfig,
@@ -41,7 +41,7 @@ def denoised(
   step: Int[Array, "batch"],
   noise: Float[Array, "batch x"],
 ) -> tuple[Float[Array, "batch"], Float[Array, "batch x"]]:
-  """`denoising_loss`, and the model's output that it is of."""
+  """Squared error of one example each, averaged over entries (MSE of x_0 or of the noise), and the model's output."""
   xt = q_sample(schedule, x0, step, noise)
   output = model(xt, jnp.asarray(schedule.timestep, x0.dtype)[step])
   target = x0 if config.prediction == "x0" else noise
@@ -51,18 +51,6 @@ def denoised(
   snr = jnp.asarray(schedule.alpha_bar / (1.0 - schedule.alpha_bar), x0.dtype)[step]
   weight = jnp.minimum(snr, config.min_snr)
   return error * (weight if config.prediction == "x0" else weight / snr), output
-
-
-def denoising_loss(
-  model: Denoiser,
-  schedule: Schedule,
-  config: ObjectiveConfig,
-  x0: Float[Array, "batch x"],
-  step: Int[Array, "batch"],
-  noise: Float[Array, "batch x"],
-) -> Float[Array, "batch"]:
-  """Squared error of one example each, averaged over entries: MSE of x_0 or of the noise."""
-  return denoised(model, schedule, config, x0, step, noise)[0]
 
 
 def random_steps(key: Array, schedule: Schedule, batch: int) -> Int[Array, "batch"]:

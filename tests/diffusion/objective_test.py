@@ -27,7 +27,7 @@ def examples(size=7):
 def test_loss_agrees_with_the_release():
   x0, noise = jnp.asarray(GOLDEN["q_sample/x0"]), jnp.asarray(GOLDEN["q_sample/noise"])
   steps = jnp.asarray(GOLDEN["training_losses/t"])
-  loss = denoising_loss(toy, LINEAR, ObjectiveConfig(), x0, steps, noise)
+  loss = denoising_loss(toy, LINEAR, ObjectiveConfig(), x0, steps, noise)[0]
   np.testing.assert_allclose(loss, GOLDEN["training_losses/loss"], rtol=1e-5)
 
 
@@ -41,9 +41,9 @@ def test_loss_is_zero_for_the_right_answer_alone(prediction):
   x0, noise = examples()
   right = x0 if prediction == "x0" else noise
   config = ObjectiveConfig(prediction, min_snr=5.0)
-  assert not np.any(denoising_loss(lambda xt, timestep: right, LINEAR, config, x0, STEPS, noise))
+  assert not np.any(denoising_loss(lambda xt, timestep: right, LINEAR, config, x0, STEPS, noise)[0])
   config, wrong = ObjectiveConfig(prediction), right.at[2].add(0.5)
-  loss = denoising_loss(lambda xt, timestep: wrong, LINEAR, config, x0, STEPS, noise)
+  loss = denoising_loss(lambda xt, timestep: wrong, LINEAR, config, x0, STEPS, noise)[0]
   np.testing.assert_allclose(loss, [0.0, 0.0, 0.25, 0.0, 0.0], atol=1e-6)
 
 
@@ -73,8 +73,8 @@ def test_min_snr_weighs_by_the_clipped_signal_to_noise_ratio(gamma):
   snr = (LINEAR.alpha_bar / (1.0 - LINEAR.alpha_bar))[np.asarray(STEPS)]
   assert snr.min() < 0.5 and snr.max() > 5.0
   for prediction, weight in (("x0", np.minimum(snr, gamma)), ("noise", np.minimum(snr, gamma) / snr)):
-    plain = denoising_loss(lambda x, t: 0.1 * x, LINEAR, ObjectiveConfig(prediction), x0, STEPS, noise)
-    weighted = denoising_loss(lambda x, t: 0.1 * x, LINEAR, ObjectiveConfig(prediction, gamma), x0, STEPS, noise)
+    plain = denoising_loss(lambda x, t: 0.1 * x, LINEAR, ObjectiveConfig(prediction), x0, STEPS, noise)[0]
+    weighted = denoising_loss(lambda x, t: 0.1 * x, LINEAR, ObjectiveConfig(prediction, gamma), x0, STEPS, noise)[0]
     np.testing.assert_allclose(weighted, weight * plain, rtol=1e-5)
 
 
@@ -87,8 +87,8 @@ def test_min_snr_loss_does_not_depend_on_what_is_predicted():
   def predict_x0(xt, timestep):
     return x0_of_noise(LINEAR, timestep.astype(int), xt, predict_noise(xt, timestep))
 
-  of_noise = denoising_loss(predict_noise, LINEAR, ObjectiveConfig("noise", 5.0), x0, STEPS, noise)
-  of_x0 = denoising_loss(predict_x0, LINEAR, ObjectiveConfig("x0", 5.0), x0, STEPS, noise)
+  of_noise = denoising_loss(predict_noise, LINEAR, ObjectiveConfig("noise", 5.0), x0, STEPS, noise)[0]
+  of_x0 = denoising_loss(predict_x0, LINEAR, ObjectiveConfig("x0", 5.0), x0, STEPS, noise)[0]
   np.testing.assert_allclose(of_x0, of_noise, rtol=2e-3)
 
 

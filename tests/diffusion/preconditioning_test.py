@@ -43,7 +43,7 @@ def test_the_linear_guess_beats_any_constant_and_a_copy(gaussian):
   x0, noise = gaussian
   steps = jax.random.randint(jax.random.key(1), (BATCH,), 0, 100)
   losses = [
-    denoising_loss(model, SCHEDULE, ObjectiveConfig(), x0, steps, noise).mean()
+    denoising_loss(model, SCHEDULE, ObjectiveConfig(), x0, steps, noise)[0].mean()
     for model in (preconditioned(silent, SCHEDULE, SPREAD), silent, lambda xt, t: xt)
   ]
   assert losses[0] < 0.9 * min(losses[1:])
