@@ -14,14 +14,12 @@ from g_pt.models.chunk_transformer import ChunkTransformerConfig, token_sizes
 
 _ENCODERS, _DECODERS = "decoder.input_parameter_projections", "decoder.output_parameter_projections"
 _FREQUENCIES = "scalar_embedder.frequencies"
-# Linear layers of a block: the release's name -> ours.
+# Linear layers of a block: ours -> the release's, side by side in ours.
 _BLOCK_LINEAR = {
-  "attn.query": "query",
-  "attn.key": "key",
-  "attn.value": "value",
-  "attn.proj": "attention_out",
-  "mlp.0": "mlp_in",
-  "mlp.2": "mlp_out",
+  "qkv": ("attn.query", "attn.key", "attn.value"),
+  "attention_out": ("attn.proj",),
+  "mlp_in": ("mlp.0",),
+  "mlp_out": ("mlp.2",),
 }
 
 
@@ -97,6 +95,10 @@ def flax_parameters(state: Mapping[str, np.ndarray], config: ChunkTransformerCon
   def kernel(name: str) -> dict[str, np.ndarray]:
     return {"kernel": take(f"{name}.weight").T}
 
+  def linear(block: str, names: Sequence[str]) -> dict[str, np.ndarray]:
+    weights, biases = ([take(f"{block}.{name}.{kind}") for name in names] for kind in ("weight", "bias"))
+    return {"kernel": np.concatenate(weights).T, "bias": np.concatenate(biases)}
+
   params: dict[str, Any] = {"positions": take("decoder.pos_emb")[0]}
   params |= {"norm_in": norm("decoder.ln_in"), "norm_out": norm("decoder.ln_f")}
   for i in range(config.depth):
@@ -104,10 +106,7 @@ def flax_parameters(state: Mapping[str, np.ndarray], config: ChunkTransformerCon
     params[f"block_{i}"] = {
       "attention_norm": norm(f"{block}.ln1"),
       "mlp_norm": norm(f"{block}.ln2"),
-      **{
-        ours: kernel(f"{block}.{theirs}") | {"bias": take(f"{block}.{theirs}.bias")}
-        for theirs, ours in _BLOCK_LINEAR.items()
-      },
+      **{ours: linear(block, theirs) for ours, theirs in _BLOCK_LINEAR.items()},
     }
   # An encoder or decoder is a list of linear layers with GELUs in between, which count.
   for ours, theirs, depth in (("encode", _ENCODERS, config.encoder_depth), ("decode", _DECODERS, config.decoder_depth)):

@@ -6,7 +6,7 @@
 It knows nothing of the symmetry of networks and needs wide layers and many
 steps: below 60M weights it largely fails.
 
-Shape suffixes: B batch, T token, D width, H head, K width of a head, F features of a scalar.
+Shape suffixes: B batch, T token, D width, E entries of query, key and value.
 """
 
 from __future__ import annotations
@@ -112,13 +112,9 @@ class Block(nn.Module):
 
   @nn.compact
   def __call__(self, x_BxTxD: Float[Array, "batch token width"]) -> Float[Array, "batch token width"]:
-    batch, tokens, width = x_BxTxD.shape
-    y_BxTxD = LayerNorm(LAYER_NORM_EPSILON, name="attention_norm")(x_BxTxD)
-    q_BxTxHxK, k_BxTxHxK, v_BxTxHxK = (
-      _linear(width, name=name)(y_BxTxD).reshape(batch, tokens, self.heads, width // self.heads)
-      for name in ("query", "key", "value")
-    )
-    x_BxTxD = x_BxTxD + _linear(width, name="attention_out")(attention(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK))
+    width = x_BxTxD.shape[2]
+    qkv_BxTxE = _linear(3 * width, name="qkv")(LayerNorm(LAYER_NORM_EPSILON, name="attention_norm")(x_BxTxD))
+    x_BxTxD = x_BxTxD + _linear(width, name="attention_out")(attention(qkv_BxTxE, self.heads))
     hidden = gelu(_linear(MLP_RATIO * width, name="mlp_in")(LayerNorm(LAYER_NORM_EPSILON, name="mlp_norm")(x_BxTxD)))
     return x_BxTxD + _linear(width, name="mlp_out")(hidden)
 

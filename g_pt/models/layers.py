@@ -74,15 +74,18 @@ def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
   return x * (0.5 + 0.5 * lax.erf(x * 0.5**0.5))
 
 
-def attention(
-  q_BxTxHxK: Float[Array, "b t h k"], k_BxTxHxK: Float[Array, "b t h k"], v_BxTxHxK: Float[Array, "b t h k"]
-) -> Float[Array, "b t d"]:
-  """Multi-head attention of every token to all; heads side by side in the result.
+def attention(qkv_BxTxE: Float[Array, "b t e"], heads: int) -> Float[Array, "b t d"]:
+  """Multi-head attention of every token to all.
 
-  Heads come before tokens first, so that XLA's products of small matrices find them side by side in memory.
+  Queries, keys and values of a token lie one behind the other (e = 3 d), as one
+  matrix product makes them; in each, as in the result, heads are side by side.
   """
-  batch, tokens, heads, width = q_BxTxHxK.shape
-  q_BxHxTxK, k_BxHxTxK, v_BxHxTxK = (x.transpose(0, 2, 1, 3) for x in (q_BxTxHxK, k_BxTxHxK, v_BxTxHxK))
+  batch, tokens, entries = qkv_BxTxE.shape
+  width = entries // (3 * heads)
+  # Heads before tokens, so that XLA's products of small matrices find them side by side in memory.
+  q_BxHxTxK, k_BxHxTxK, v_BxHxTxK = (
+    part.reshape(batch, tokens, heads, width).transpose(0, 2, 1, 3) for part in jnp.split(qkv_BxTxE, 3, axis=2)
+  )
   weights_BxHxTxT = jax.nn.softmax(jnp.einsum("bhqk,bhtk->bhqt", q_BxHxTxK * width**-0.5, k_BxHxTxK))
   mixed_BxHxTxK = jnp.einsum("bhqt,bhtk->bhqk", weights_BxHxTxT, v_BxHxTxK)
   return mixed_BxHxTxK.transpose(0, 2, 1, 3).reshape(batch, tokens, heads * width)

@@ -145,8 +145,7 @@ class Block(nn.Module):
     modulation = Dense(3 * c.width, kernel_init=nn.initializers.zeros, name="modulation")(condition_BxD)
     shift_BxD, scale_BxD, gate_BxD = jnp.split(modulation, 3, axis=1)
     y_BxTxD = _modulate(_normalise(x_BxTxD), shift_BxD, scale_BxD)
-    qkv = jnp.split(Dense(3 * c.width, name="qkv")(y_BxTxD), 3, axis=2)
-    attended = attention(*(part.reshape(*part.shape[:2], c.heads, -1) for part in qkv))
+    attended = attention(Dense(3 * c.width, name="qkv")(y_BxTxD), c.heads)
     hidden = nn.gelu(Dense(c.mlp_ratio * c.width, name="mlp_in")(y_BxTxD))
     out_BxTxD = Dense(c.width, use_bias=False, name="attention_out")(attended) + Dense(c.width, name="mlp_out")(hidden)
     return x_BxTxD + gate_BxD[:, None] * out_BxTxD

@@ -51,6 +51,7 @@ def test_gelu_is_exact():
 
 
 def test_attention_is_that_of_jax():
-  qkv = jax.random.normal(jax.random.key(0), (3, 2, 5, 4, 8))
-  reference = jax.nn.dot_product_attention(*qkv)
-  np.testing.assert_allclose(layers.attention(*qkv), reference.reshape(2, 5, 32), rtol=1e-5, atol=1e-6)
+  qkv = jax.random.normal(jax.random.key(0), (2, 5, 3, 4, 8))
+  reference = jax.nn.dot_product_attention(*jnp.moveaxis(qkv, 2, 0))
+  ours = layers.attention(qkv.reshape(2, 5, 96), heads=4)
+  np.testing.assert_allclose(ours, reference.reshape(2, 5, 32), rtol=1e-5, atol=1e-6)
