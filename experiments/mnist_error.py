@@ -8,6 +8,10 @@ Claim: the metric is never differentiated, so an error is prompted like a loss.
   expect    prompt alignment 0.919 on unseen runs; one update at prompt 5 % takes unseen networks from a
             mean test error of 89.8 % to 7.1 % (6.0 to 9.2 %); runs end at 5.9 %
 
+Sampling is a choice between the two numbers: cold and stopped early, as here, samples err less
+than is asked for in the middle; with `--config.sample.temperature=1 --config.sample.stop=0` the
+same model has an alignment of 0.957, and 9.4 % at prompt 5 % (32 networks).
+
 `--config.corpus.path=runs/mnist_loss/corpus` takes the corpus of `mnist_loss`, which is the same.
 `:paper` is the published model and scale; `:smoke` runs every stage in seconds.
 """
