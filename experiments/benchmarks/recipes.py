@@ -1,6 +1,6 @@
 """Where the runs of a task's own recipe end, by default the published one: runs of one group, whole.
 
-  command   python -m experiments.benchmarks.recipes --task=mnist --runs=64 [--data_dir=DIR]
+  command   python -m experiments.benchmarks.recipes --task=mnist --runs=64 [--data_dir=DIR] [--plain]
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from g_pt import tasks
 from g_pt.corpus.generate import initial_parameters
+from g_pt.tasks import classifiers
 
 
 def main() -> None:
@@ -23,8 +24,11 @@ def main() -> None:
   parser.add_argument("--runs", type=int, default=64)
   parser.add_argument("--data_dir", help="where TFDS keeps the images")
   parser.add_argument("--seed", type=int, default=0)
+  parser.add_argument("--plain", action="store_true", help="images as they are, without crops and flips")
   arguments = parser.parse_args()
   task = tasks.get(arguments.task)
+  if arguments.plain:
+    task = dataclasses.replace(task, batch=classifiers.random_minibatch)
   data = jax.device_put(task.load(arguments.data_dir))
   init_key, group_key = jax.random.split(jax.random.key(arguments.seed))
   keys = jax.random.split(init_key, arguments.runs)
