@@ -122,7 +122,7 @@ COMMANDS = {
   "missing experiment": (["--config=experiments/none.py"], "--config: [Errno 2] No such file or directory"),
   "unknown variant": (
     ["--config=experiments/digits_loss.py:nope"],
-    "unknown variant 'nope'; it is default, paper or smoke",
+    "unknown variant 'nope'; it is default, chunk, paper or smoke",
   ),
   "wrong type": (["--config.train.steps=many"], "steps"),
   "unknown task": (["--config.task=mnits"], "unknown task 'mnits'"),
