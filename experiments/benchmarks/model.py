@@ -4,7 +4,8 @@
 
 The chunk transformer has the tokens of MNIST networks (26: 11 chunks of at most
 1,000 of the noised network, 11 of the start, 4 scalars), 12 blocks and 16 heads.
-The neuron transformer is that of experiments/digits_loss.py. Seconds are
+On digits, the neuron transformer is that of experiments/digits_loss.py and the
+chunk transformer that of its variant `chunk`, of nearly its alignment. Seconds are
 medians; FLOP/s count matrix products (a training step is three forward passes),
 and their fraction of the peak is that of a large product in the same process.
 PyTorch, where it is installed (extra `torch`), has a process of its own on all
@@ -124,11 +125,12 @@ def main() -> None:
     lines.append(row(f"chunk transformer, width {width}", ours, peak, theirs))
     if theirs:
       lines.append(row("  the same in PyTorch", theirs | {"flop": ours["flop"]}, peak))
-  experiment = config.parse(digits_loss.get_config().to_dict())
   spec = tasks.get("digits").spec
-  ours = times(NeuronTransformer(spec, experiment.model, residual=False), spec.size, batch)
-  results["neuron transformer, digits"] = {"jax": ours}
-  lines.append(row("neuron transformer, digits", ours, peak))
+  for name, module, variant in (("neuron", NeuronTransformer, "default"), ("chunk", ChunkTransformer, "chunk")):
+    sizes = config.parse(digits_loss.get_config(variant).to_dict()).model
+    ours = times(module(spec, sizes, residual=False), spec.size, batch)
+    results[f"{name} transformer, digits"] = {"jax": ours}
+    lines.append(row(f"{name} transformer, digits", ours, peak))
   ways = [f"{kind} {unit}" for kind in ("forward", "train") for unit in ("ms", "of peak", "faster")]
   print(measure.table([f"batch {batch}", "M weights", *ways], lines))
   print(f"matrix-product peak {peak / 1e9:.0f} GFLOP/s; `faster`: PyTorch's time over ours")
