@@ -13,7 +13,7 @@ steps of sampling average what networks do, which errs less than any one of them
 0.85 in 5 steps, 0.91 in 20 and 0.92 in 50.
 
 `--config.corpus.path=runs/digits_loss/corpus` takes the corpus of `digits_loss`, which is the same.
-`:paper` and `:smoke` are those of `digits_loss`.
+`:chunk`, `:paper` and `:smoke` are those of `digits_loss`.
 """
 
 from ml_collections import ConfigDict
