@@ -19,8 +19,8 @@ prompts above 1.7 are met there, too, within 0.25, but lower ones end at 2.4. On
 batch 16 and learning rate 0.03 ends at 1.67 (8 and 0.02: 1.67; 16 and 0.1: 1.81; 4 and
 0.02: 1.73), so that six times as many runs cost three times as much. Of these, alignment
 on unseen runs was -0.43 after 200 steps, 0.24 after 400, 0.43 after 600 and 0.57 after
-1,000. Parameters diffused have -0.45 after 200 and 0.30 after
-400. It compares behaviour on 8 images a batch: 16 take a quarter longer.
+1,000. Parameters diffused have -0.45 after 200 and 0.30 after 400. It compares behaviour on
+8 images a batch: 16 take a quarter longer.
 
 `:paper` is the published model and scale; `:smoke` runs every stage in seconds.
 """

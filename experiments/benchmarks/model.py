@@ -126,11 +126,15 @@ def main() -> None:
     if theirs:
       lines.append(row("  the same in PyTorch", theirs | {"flop": ours["flop"]}, peak))
   spec = tasks.get("digits").spec
-  for name, module, variant in (("neuron", NeuronTransformer, "default"), ("chunk", ChunkTransformer, "chunk")):
+  on_digits = {
+    "neuron transformer, digits": (NeuronTransformer, "default"),
+    "chunk transformer, digits": (ChunkTransformer, "chunk"),
+  }
+  for name, (module, variant) in on_digits.items():
     sizes = config.parse(digits_loss.get_config(variant).to_dict()).model
     ours = times(module(spec, sizes, residual=False), spec.size, batch)
-    results[f"{name} transformer, digits"] = {"jax": ours}
-    lines.append(row(f"{name} transformer, digits", ours, peak))
+    results[name] = {"jax": ours}
+    lines.append(row(name, ours, peak))
   ways = [f"{kind} {unit}" for kind in ("forward", "train") for unit in ("ms", "of peak", "faster")]
   print(measure.table([f"batch {batch}", "M weights", *ways], lines))
   print(f"matrix-product peak {peak / 1e9:.0f} GFLOP/s; `faster`: PyTorch's time over ours")
