@@ -15,14 +15,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
 
-from g_pt.parameters import HiddenLayer, ParameterSpec
+from g_pt.parameters.spec import HiddenLayer, ParameterSpec
 
 # By parameter name: orthonormal columns.
 Basis = Mapping[str, Float[np.ndarray, "input direction"]]
 
 
 def principal_directions(spec: ParameterSpec, updates: Float[np.ndarray, "update parameter"], count: int) -> Basis:
-  """The `count` directions of greatest mean square of every parameter with more numbers than that a hidden unit.
+  """Top `count` uncentred principal directions of the updates of each parameter with more than `count` weights a unit.
 
   Parameters along no hidden layer, or along two, are left as they are.
   """

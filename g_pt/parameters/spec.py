@@ -1,4 +1,4 @@
-"""Networks as vectors: pytree <-> flat vector <-> named layers, and their symmetry.
+"""Networks as vectors: pytree <-> flat vector <-> named arrays.
 
 The order of a flat vector is that of `jax.tree_util`: the keys of every
 dictionary sorted, arrays in row-major order. With layers named `layer_0`,
@@ -18,8 +18,8 @@ from jaxtyping import Array, Float, Int, Num, PyTree
 import numpy as np
 
 Parameters = PyTree[Float[Array, "..."]]
-# Another order of a network's numbers: its arrays one by one, each by its name and the order of its axes.
-Order = tuple[tuple[str, tuple[int, ...]], ...]
+# Another layout of a network's numbers: its arrays one by one, each by its name and the permutation of its axes.
+Arrangement = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,44 +99,26 @@ class ParameterSpec:
     """Flat vector -> one network's pytree; the exact inverse of `flatten`."""
     return jax.tree_util.tree_unflatten(self.treedef, list(self.layers(theta).values()))
 
-  def spread(self, per_layer: Mapping[str, Any]) -> Float[np.ndarray, "parameter"]:
-    """One number a named parameter -> a flat vector that repeats it over the entries."""
-    return np.concatenate([np.full(size, per_layer[n], np.float32) for n, size in zip(self.names, self.sizes)])
+  def repeated(self, by_name: Mapping[str, Any]) -> Float[np.ndarray, "parameter"]:
+    """For each array a number, or one that broadcasts to its shape -> a flat vector of them over all entries."""
+    whole = (np.broadcast_to(np.float32(by_name[n]), shape) for n, shape in zip(self.names, self.shapes))
+    return np.concatenate([part.ravel() for part in whole])
 
-  def order_index(self, order: Order) -> Int[np.ndarray, "parameter"]:
-    """The index vector that brings a flat vector into another order, `theta[index]`; its argsort leads back.
+  def arrangement_index(self, arrangement: Arrangement) -> Int[np.ndarray, "parameter"]:
+    """The index vector that brings a flat vector into another layout, `theta[index]`; its argsort leads back.
 
-    Raises ValueError where `order` does not name every parameter once, with its axes.
+    Raises ValueError where `arrangement` does not name every array once, with its axes.
     """
-    axes = {name: sorted(axes) for name, axes in order}
-    if len(axes) != len(order) or axes != {n: list(range(len(shape))) for n, shape in zip(self.names, self.shapes)}:
-      raise ValueError(f"an order of the parameters {dict(zip(self.names, self.shapes))} is needed, not {order}")
+    axes = {name: sorted(axes) for name, axes in arrangement}
+    wanted = {n: list(range(len(shape))) for n, shape in zip(self.names, self.shapes)}
+    if len(axes) != len(arrangement) or axes != wanted:
+      shapes = dict(zip(self.names, self.shapes))
+      raise ValueError(f"an arrangement of the parameters {shapes} is needed, not {arrangement}")
     index = np.split(np.arange(self.size), np.cumsum(self.sizes)[:-1])
     arrays = {n: part.reshape(shape) for n, shape, part in zip(self.names, self.shapes, index)}
-    return np.concatenate([arrays[name].transpose(axes).ravel() for name, axes in order])
+    return np.concatenate([arrays[name].transpose(axes).ravel() for name, axes in arrangement])
 
-  def ordered(self, order: Order) -> ParameterSpec:
-    """The spec of a list of the arrays in another order, transposed as it says; without the symmetry."""
-    shapes = tuple(tuple(self.shape(name)[axis] for axis in axes) for name, axes in order)
-    return ParameterSpec(tuple(name for name, _ in order), shapes, jax.tree.structure([0] * len(order)))
-
-  def permutation_index(self, permutations: Sequence[Int[Array, "_"]]) -> Int[Array, "parameter"]:
-    """The index vector that reorders a flat vector by one permutation a hidden layer.
-
-    `theta[spec.permutation_index(permutations)]` computes the same function as
-    `theta`: unit i of a layer is its former unit `permutation[i]`.
-    """
-    if len(permutations) != len(self.hidden_layers):
-      raise ValueError(
-        f"{len(self.hidden_layers)} permutations are needed, one a hidden layer, not {len(permutations)}"
-      )
-    index = self.layers(jnp.arange(self.size))
-    for layer, permutation in zip(self.hidden_layers, permutations):
-      for name, axis in layer.axes:
-        index[name] = jnp.take(index[name], permutation, axis=axis)
-    return jnp.concatenate([jnp.ravel(part) for part in index.values()])
-
-  def random_permutations(self, key: Array) -> list[Int[Array, "_"]]:
-    """One uniformly drawn permutation a hidden layer."""
-    keys = jax.random.split(key, max(1, len(self.hidden_layers)))
-    return [jax.random.permutation(k, layer.units) for k, layer in zip(keys, self.hidden_layers)]
+  def arranged(self, arrangement: Arrangement) -> ParameterSpec:
+    """The spec of a list of the arrays in another layout, transposed as it says; without the symmetry."""
+    shapes = tuple(tuple(self.shape(name)[axis] for axis in axes) for name, axes in arrangement)
+    return ParameterSpec(tuple(name for name, _ in arrangement), shapes, jax.tree.structure([0] * len(arrangement)))
