@@ -72,14 +72,15 @@ def smoke_values():
   from g_pt import config
 
   values = config.default("digits", "test_loss")
-  values.corpus.update(runs=20, checkpoints=6, group_size=10, test_runs=4)
+  values.corpus.update(runs=24, checkpoints=6, group_size=4, validation_runs=4, test_runs=4)
   values.corpus.recipe.update(epochs=1)
   values.model.update(width=16, depth=1, heads=2, frequencies=8)
   values.diffusion.variable = "update"
   values.train.update(steps=40, batch_size=32, microbatches=2, learning_rate=3e-3, warmup_steps=5)
   values.train.update(log_every=10, checkpoint_every=20, probe_every=20)
   values.sample.steps = 3
-  values.evaluate.update(networks=3, prompts=4, learning_rates=(0.01, 0.1), tuning_networks=2, curve_points=5)
+  values.evaluate.alignment.update(networks=3, prompts=4)
+  values.optimizers.update(networks=3, tuning_networks=2, points=5, optimizers=("sgd",))
   values.mesh.batch = 1
   return values.to_dict()
 
@@ -98,6 +99,6 @@ def smoke_workdir(smoke_values, tmp_path_factory):
 @pytest.fixture(scope="session")
 def gpt(smoke_workdir):
   """The trained G.pt of `smoke_workdir`."""
-  from g_pt import sample
+  import g_pt
 
-  return sample.load(smoke_workdir)
+  return g_pt.load(smoke_workdir)
