@@ -136,7 +136,8 @@ def evaluate(job: Job) -> None:
   if missing:
     model = trained.load(directory, experiment.data_dir).with_config(experiment.sample)
     split = split_runs(opened, experiment.split)
-    context = Context(model, opened, split, experiment.seed, progress["seconds"], experiment.optimizers)
+    folder = job.corpus_path / workdir.OPTIMIZERS
+    context = Context(model, opened, split, experiment.seed, progress["seconds"], experiment.optimizers, folder)
     for name in missing:
       _make_evaluation(job, name, context)
   workdir.write_json(directory / workdir.SUMMARY, _summary(job, opened, progress["seconds"]))
