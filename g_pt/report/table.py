@@ -9,7 +9,10 @@ from g_pt.report.base import Table
 
 def text(title: str, tables: Sequence[Table]) -> str:
   """Aligned, a line a row, under a title; columns of numbers are aligned on the right."""
-  width = max((len(row[0]) for table in tables for row in table.rows), default=0)
+  names = [len(row[0]) for table in tables for row in table.rows]
+  # Rows are indented by two, titles are not.
+  names += [len(table.title) - 2 for table in tables if table.header]
+  width = max(names, default=0)
   lines = [title]
   for table in tables:
     cells = [row for row in (table.header, *table.rows) if row]

@@ -45,7 +45,7 @@ def tables(found: Evaluated, view: View) -> tuple[Table, ...]:
   )
   return (
     Table("Prompt alignment (1 is perfect)", ("", "mean", "90 % interval", "median"), scores),
-    Table("Networks too near their best to judge", ("", "networks", "mean of the others"), narrow),
+    Table("Too near their best to judge", ("", "networks", "mean of the others"), narrow),
   )
 
 

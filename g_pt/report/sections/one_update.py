@@ -131,9 +131,10 @@ def _numbers(found: Evaluated, view: View) -> Table:
     for name in names
   )
   return Table(
-    f"One update of {words.count(summary['networks'])} test networks, prompt {words.setting(summary['prompt'])}",
+    f"One update, prompt {words.setting(summary['prompt'])}",
     ("", *(words.PARTS[part] for part in parts)),
     (
+      ("test networks", *(words.count(summary["networks"]) for _ in parts)),
       ("start, mean", *(words.number(one["start"]) for one in own)),
       ("achieved, mean", *(words.number(one["mean"]) for one in own)),
       ("achieved, lowest to highest", *(words.interval((one["lowest"], one["highest"])) for one in own)),

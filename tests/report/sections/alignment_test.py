@@ -66,7 +66,7 @@ def test_networks_that_cannot_be_judged_are_counted(found, view, summaries, othe
   summaries["alignment"]["test"]["final"] |= {"too_narrow": 3, "mean_of_others": others}
   scores, narrow = alignment.tables(found("alignment"), view)
   assert len(scores.rows) == 3  # the mean over all networks stays first
-  assert narrow.title == "Networks too near their best to judge"
+  assert narrow.title == "Too near their best to judge"
   assert narrow.rows == (("test runs, held-out data", "3", shown),)
 
 

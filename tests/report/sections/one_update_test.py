@@ -114,9 +114,10 @@ def test_each_part_of_the_data_has_its_figure_with_its_own_numbers(found, view, 
 
 def test_numbers_have_a_column_for_each_part(found, view, summaries):
   numbers = one_update.tables(found("one_update"), view)[0]
-  assert numbers.title == "One update of 7 test networks, prompt 0.05"
+  assert numbers.title == "One update, prompt 0.05"
   assert numbers.header == ("", "recorded data", "held-out data")
   assert numbers.rows == (
+    ("test networks", "7", "7"),
     ("start, mean", "2.35", "2.33"),
     ("achieved, mean", "0.400", "0.450"),
     ("achieved, lowest to highest", "0.312 to 0.568", "0.330 to 0.600"),
@@ -126,8 +127,8 @@ def test_numbers_have_a_column_for_each_part(found, view, summaries):
   summaries["one_update"]["numbers"] = {"whole": whole} | summaries["one_update"]["numbers"]
   numbers = one_update.tables(found("one_update"), view)[0]
   assert numbers.header[1:] == ("recorded data", "held-out data", "whole test set")
-  assert numbers.rows[1] == ("achieved, mean", "0.400", "0.450", "0.425")
-  assert numbers.rows[3] == ("test error (%), mean", "12.3", "13.6", "-")
+  assert numbers.rows[2] == ("achieved, mean", "0.400", "0.450", "0.425")
+  assert numbers.rows[4] == ("test error (%), mean", "12.3", "13.6", "-")
 
 
 def test_optimizers_have_a_table_for_each_part(found, view):

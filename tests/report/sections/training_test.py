@@ -24,9 +24,10 @@ def test_probes_ask_for_the_prompts_of_the_evaluation(found, view, lines):
     if "prompt_alignment" in line:
       line["prompt_alignment"] -= 3
   logged = Training(tuple(lines))
-  figure = training.section(logged, {"alignment": found("alignment")}, view).figures["Prompt alignment, validation runs"]
+  title, evaluated = "Prompt alignment, validation runs", {"alignment": found("alignment")}
+  figure = training.section(logged, evaluated, view).figures[title]
   assert figure.layout.shapes[1].y0 == -2.0  # five prompts: 1 - 2 * 9 / 6
-  figure = training.section(logged, {}, view).figures["Prompt alignment, validation runs"]
+  figure = training.section(logged, {}, view).figures[title]
   assert len(figure.layout.shapes) == 1
 
 
