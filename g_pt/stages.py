@@ -215,6 +215,6 @@ def run(experiment: Experiment, directory: Path, stage: str, command: str | None
   for name in STAGES if stage == "all" else [stage]:
     STAGES[name](job)
   if stage in ("all", "evaluate", "report"):
-    print(page.summary_text(directory, _sections(job)))
+    print(page.summary_text(directory, experiment.values, _sections(job)))
   if stage in ("all", "report"):
     print(f"report: {directory / workdir.REPORT}")
