@@ -175,7 +175,7 @@ def _values(
 
 def _units(task: Task, scale: float) -> UnitStatistics:
   """Statistics under which the diffused variable is the parameters times `scale`."""
-  std = dict.fromkeys(task.spec.names, np.float32(DIFFUSED_STD / scale))
+  std = dict.fromkeys(task.spec.names, np.asarray(DIFFUSED_STD / scale, np.float32))
   return UnitStatistics(std, std)
 
 

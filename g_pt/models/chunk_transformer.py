@@ -59,7 +59,37 @@ class ChunkTransformerConfig(Settings):
     return 4 if self.absolute_metrics else 2
 
   @property
-  def scalar_features(value_B: Float[Array, "batch"], config: ChunkTransformerConfig) -> Float[Array, "batch feature"]:
+  def scalar_features(self) -> int:
+    return 2 * self.frequencies + 1
+
+
+def token_sizes(layer_sizes: Sequence[int], config: ChunkTransformerConfig) -> tuple[list[int], list[int]]:
+  """Entries of every input token and of every output token, in order.
+
+  Input tokens cut the noised vector, the start vector and the scalars' features,
+  one behind the other; output tokens, the first of them, cut a vector.
+  """
+
+  def cut(size: int) -> list[int]:
+    return [min(config.chunk_size, size - begin) for begin in range(0, size, config.chunk_size)]
+
+  scalars = [config.scalar_features] * config.scalars
+  match config.split_policy:
+    case "chunk":
+      return cut(2 * sum(layer_sizes) + sum(scalars)), cut(sum(layer_sizes))
+    case "layer_by_layer":
+      outputs = list(layer_sizes)
+    case "chunk_within_layer":
+      outputs = [chunk for size in layer_sizes for chunk in cut(size)]
+  return [*outputs, *outputs, *scalars], outputs
+
+
+def split(vector: Float[Array, "batch entry"], sizes: Sequence[int]) -> list[Float[Array, "batch _"]]:
+  """Cuts vectors into tokens of these sizes; `jnp.concatenate(..., axis=1)` is the inverse."""
+  return jnp.split(vector, np.cumsum(sizes)[:-1], axis=1)
+
+
+def scalar_features(value_B: Float[Array, "batch"], config: ChunkTransformerConfig) -> Float[Array, "batch feature"]:
   """A scalar as a token."""
   frequencies = log_spaced_frequencies(config.frequencies, config.max_log2_frequency)
   return frequency_features(value_B, np.asarray(config.frequency_values or frequencies, np.float32))

@@ -57,7 +57,7 @@ def measure_units(
 
   def std(values):
     values = np.asarray(reduction.reduce(jnp.asarray(values)))
-    return {name: np.float32(values[:, part].std()) for name, part in reduction.reduced.slices.items()}
+    return {name: np.asarray(values[:, part].std(), np.float32) for name, part in reduction.reduced.slices.items()}
 
   return UnitStatistics(std(start), std(update), _shared_size(reduction, update), dict(basis))
 

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from g_pt.diffusion.variable import make_variable
-from g_pt.directions import Reduction, principal_directions
 from g_pt.parameters import HiddenLayer, ParameterSpec
+from g_pt.parameters.directions import Reduction, principal_directions
+from g_pt.parameters.symmetry import permutation_index, random_permutations
+from g_pt.parameters.units import UnitStatistics, make_units
 
 # A convolution with its channels last, a wide output layer with its units first, and what has no wide side.
 SHAPES = {
@@ -72,23 +73,24 @@ def test_the_first_directions_are_the_greatest(spec):
 
 def test_permuting_units_commutes_with_the_reduction(spec):
   reduction = Reduction.of(spec, principal_directions(spec, low_rank(spec, 1), COUNT))
-  permutations = spec.random_permutations(jax.random.key(0))
+  permutations = random_permutations(spec, jax.random.key(0))
   vectors = jnp.asarray(np.random.default_rng(3).normal(size=(2, spec.size)).astype(np.float32))
-  before = reduction.reduce(vectors[:, spec.permutation_index(permutations)])
-  after = reduction.reduce(vectors)[:, reduction.reduced.permutation_index(permutations)]
+  before = reduction.reduce(vectors[:, permutation_index(spec, permutations)])
+  after = reduction.reduce(vectors)[:, permutation_index(reduction.reduced, permutations)]
   np.testing.assert_allclose(before, after, atol=1e-6)
 
 
 def test_an_update_of_zero_leaves_what_is_beside_the_directions(spec):
   basis = principal_directions(spec, low_rank(spec, 1), COUNT)
-  std = dict.fromkeys(spec.names, 0.3)
-  variable = make_variable("update", spec, std, std, {name: columns.tolist() for name, columns in basis.items()})
+  std = dict.fromkeys(spec.names, np.array(0.3, np.float32))
+  statistics = UnitStatistics(std, std, directions=basis)
+  units = make_units("update", spec, statistics)
   theta = jnp.asarray(np.random.default_rng(4).normal(size=(2, spec.size)).astype(np.float32))
-  np.testing.assert_allclose(variable.decode(jnp.zeros((2, variable.spec.size)), theta), theta, atol=1e-6)
+  np.testing.assert_allclose(units.decode(jnp.zeros((2, units.spec.size)), theta), theta, atol=1e-6)
   target = theta + jnp.asarray(low_rank(spec, 5, number=2))
-  np.testing.assert_allclose(variable.decode(variable.encode(target, theta), theta), target, atol=1e-4)
-  with pytest.raises(ValueError, match="diffusion.directions: parameters are diffused whole"):
-    make_variable("parameters", spec, std, std, {name: columns.tolist() for name, columns in basis.items()})
+  np.testing.assert_allclose(units.decode(units.encode(target, theta), theta), target, atol=1e-4)
+  with pytest.raises(ValueError, match="^directions: parameters are diffused whole"):
+    make_units("parameters", spec, statistics)
 
 
 def test_directions_of_other_networks_are_refused(spec):
