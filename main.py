@@ -14,7 +14,8 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from g_pt import config, errors, stages, train
+from g_pt import config, errors, stages
+from g_pt.train.log import DivergenceError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment file, FILE.py or FILE.py:VARIANT.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything that the experiment writes.")
@@ -45,6 +46,6 @@ if __name__ == "__main__":
   except errors.UserError as error:
     print(f"main.py: {error}", file=sys.stderr)
     sys.exit(2)
-  except train.DivergenceError as error:
+  except DivergenceError as error:
     print(f"main.py: {error}", file=sys.stderr)
     sys.exit(1)

@@ -41,6 +41,10 @@ class GPT:
   def metric(self) -> Metric:
     return self.task.metric(self.metric_name)
 
+  def init(self, key: Array) -> Parameters:
+    """One untrained network of the task."""
+    return self.task.network.init(key)
+
   def with_config(self, config: SampleConfig) -> GPT:
     """The same, sampled otherwise."""
     return dataclasses.replace(self, config=config)

@@ -136,7 +136,8 @@ def evaluate(job: Job) -> None:
   if missing:
     model = trained.load(directory, experiment.data_dir).with_config(experiment.sample)
     split = split_runs(opened, experiment.split)
-    context = Context(model, opened, split, experiment.seed, progress["seconds"], experiment.optimizers)
+    folder = job.corpus_path / workdir.OPTIMIZERS
+    context = Context(model, opened, split, experiment.seed, progress["seconds"], experiment.optimizers, folder)
     for name in missing:
       _make_evaluation(job, name, context)
   workdir.write_json(directory / workdir.SUMMARY, _summary(job, opened, progress["seconds"]))
@@ -214,6 +215,6 @@ def run(experiment: Experiment, directory: Path, stage: str, command: str | None
   for name in STAGES if stage == "all" else [stage]:
     STAGES[name](job)
   if stage in ("all", "evaluate", "report"):
-    print(page.summary_text(directory, _sections(job)))
+    print(page.summary_text(directory, experiment.values, _sections(job)))
   if stage in ("all", "report"):
     print(f"report: {directory / workdir.REPORT}")

@@ -2,7 +2,8 @@
 
 config.json          the resolved configuration of the last stage that ran
 command.txt          the command that asked for it
-corpus/              checkpoints of small networks, unless corpus.path names another place
+corpus/              checkpoints of small networks, unless corpus.path names another place; beside them
+                     optimizers/, the curves of hand-made optimizers
 train.json           settings of the model, range of its prompts, census of its corpus
 units.npz            the model's units
 checkpoints/         of G.pt
@@ -28,6 +29,7 @@ from g_pt.errors import UserError
 CONFIG = "config.json"
 COMMAND = "command.txt"
 CORPUS = "corpus"
+OPTIMIZERS = "optimizers"  # in the corpus's folder
 TRAINED = "train.json"
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"

@@ -50,17 +50,18 @@ def toy():
     rng = np.random.default_rng(0)
     images = rng.normal(size=(60, 7)).astype(np.float32)
     labels = np.argmax(images @ rng.normal(size=(7, 3)), axis=1).astype(np.int32)
-    return datasets.Images(datasets.Examples(images[:43], labels[:43]), datasets.Examples(images[43:], labels[43:]))
+    train, recorded, final = (slice(0, 43), slice(43, 53), slice(53, 60))
+    return datasets.Images(*(datasets.Examples(images[part], labels[part]) for part in (train, recorded, final)))
 
-  return classifiers.classifier(
+  return classifiers.task(
     name="toy",
-    network=classifiers.MLP((5, 3)),
+    classifier=classifiers.MLP((5, 3)),
     hidden_layers=classifiers.mlp_hidden_layers((5, 3)),
     input_shape=(7,),
     load=load,
     metrics={
-      "test_loss": Metric("test loss (nats)", False, best_prompt=0.1, recursive_prompt=0.1),
-      "test_error": Metric("test error (%)", False, best_prompt=2.0, recursive_prompt=2.0),
+      "test_loss": Metric(label="test loss (nats)", higher_is_better=False, best_prompt=0.1),
+      "test_error": Metric(label="test error (%)", higher_is_better=False, best_prompt=2.0),
     },
     recipe=SupervisedRecipe(epochs=2, batch_size=8),
   )
@@ -72,14 +73,15 @@ def smoke_values():
   from g_pt import config
 
   values = config.default("digits", "test_loss")
-  values.corpus.update(runs=20, checkpoints=6, group_size=10, test_runs=4)
+  values.corpus.update(runs=24, checkpoints=6, group_size=4, validation_runs=4, test_runs=4)
   values.corpus.recipe.update(epochs=1)
   values.model.update(width=16, depth=1, heads=2, frequencies=8)
   values.diffusion.variable = "update"
   values.train.update(steps=40, batch_size=32, microbatches=2, learning_rate=3e-3, warmup_steps=5)
   values.train.update(log_every=10, checkpoint_every=20, probe_every=20)
   values.sample.steps = 3
-  values.evaluate.update(networks=3, prompts=4, learning_rates=(0.01, 0.1), tuning_networks=2, curve_points=5)
+  values.evaluate.alignment.update(networks=3, prompts=4)
+  values.optimizers.update(networks=3, tuning_networks=2, points=5, optimizers=("sgd",))
   values.mesh.batch = 1
   return values.to_dict()
 
@@ -98,6 +100,6 @@ def smoke_workdir(smoke_values, tmp_path_factory):
 @pytest.fixture(scope="session")
 def gpt(smoke_workdir):
   """The trained G.pt of `smoke_workdir`."""
-  from g_pt import sample
+  import g_pt
 
-  return sample.load(smoke_workdir)
+  return g_pt.load(smoke_workdir)

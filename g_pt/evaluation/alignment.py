@@ -11,7 +11,7 @@ import numpy as np
 
 from g_pt.corpus.statistics import PromptRange
 from g_pt.evaluation.base import Context, Result, Starts
-from g_pt.evaluation.bootstrap import interval
+from g_pt.evaluation.bootstrap import mean_interval
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
 from g_pt.gpt import GPT
@@ -70,7 +70,7 @@ def summary(
   defined = by_network[np.isfinite(by_network)]
   return {
     "mean": float(defined.mean()),
-    "interval": list(interval(np.mean, defined)),
+    "interval": mean_interval(defined),
     "median": float(np.median(defined)),
     "too_narrow": int(narrow.sum()),
     "mean_of_others": float(by_network[~narrow].mean()) if (~narrow).any() else None,

@@ -8,6 +8,7 @@ them beside what draws them.
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -53,6 +54,7 @@ class Context:
   seed: int
   training_seconds: float
   optimizers: optimizers.Settings
+  optimizers_folder: Path  # where their curves are kept: beside the corpus
 
   def key(self, *path: str | int) -> Array:
     """Of an experiment: give its name first."""
@@ -64,7 +66,7 @@ class Context:
 
   def baselines(self) -> dict[str, optimizers.Baseline]:
     """The optimizers' curves, which are kept beside the corpus and made where they are missing."""
-    gpt, folder = self.gpt, self.corpus.path / "optimizers"
+    gpt, folder = self.gpt, self.optimizers_folder
     return optimizers.baselines(gpt.task, gpt.recipe, gpt.data, self.optimizers, self.seed, folder)
 
   def numbers(self, theta: Float[Array, "net parameter"]) -> dict[str, dict[str, Float[np.ndarray, "net"]]]:

@@ -29,21 +29,29 @@ def run(context: Context, settings: Settings) -> Result:
   prompt = gpt.metric.best_prompt
   own = jnp.asarray(before["recorded"][gpt.metric_name])
   after = context.numbers(gpt.update(networks, own, jnp.full(len(networks), prompt), context.key("one_update")))
-  baselines = context.baselines()
   arrays: dict[str, np.ndarray] = {}
   matched: dict[str, Any] = {}
+  level = float(after["recorded"][gpt.metric_name].mean())
+  curves = {
+    name: (baseline, optimizers.choose(gpt.task, baseline, gpt.metric_name, level))
+    for name, baseline in context.baselines().items()
+  }
   for part in ("recorded", "final"):
     achieved = after[part][gpt.metric_name]
     arrays |= {f"start.{part}": before[part][gpt.metric_name], f"achieved.{part}": achieved}
-    matched[part] = {}
-    for name, baseline in baselines.items():
-      match = optimizers.steps_to_match(baseline, gpt.task, gpt.metric_name, part, achieved)
-      matched[part][name] = match.summary
-      arrays |= {f"curve.{name}.step.{part}": match.step, f"curve.{name}.{part}": match.curve}
+    matched[part] = {
+      name: optimizers.steps_to_match(gpt.task, baseline, choice, gpt.metric_name, part, achieved)
+      for name, (baseline, choice) in curves.items()
+    }
+    for name, (baseline, choice) in curves.items():
+      arrays[f"curve.{name}.step"] = baseline.fresh.step[choice]
+      arrays[f"curve.{name}.{part}"] = baseline.fresh.numbers[part][gpt.metric_name][choice]
   numbers = {
     part: {name: _summary(before[part][name], values) for name, values in after[part].items()} for part in after
   }
-  return Result({"prompt": prompt, "networks": len(networks), "numbers": numbers, "optimizers": matched}, arrays)
+  steps = gpt.recipe.steps(gpt.data)
+  summary = {"prompt": prompt, "networks": len(networks), "numbers": numbers, "optimizers": matched}
+  return Result(summary | {"optimizer_steps": steps}, arrays)
 
 
 def _summary(start: np.ndarray, achieved: np.ndarray) -> dict[str, float]:

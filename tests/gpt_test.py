@@ -1,15 +1,12 @@
 """A trained G.pt in one call: shapes, keys, refusals and warnings, and nothing compiled twice."""
 
 import dataclasses
-import json
-import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from g_pt import sample, workdir
 from g_pt.errors import UserError
 from g_pt.generator import SampleConfig
 
@@ -18,19 +15,19 @@ KEY = jax.random.key(3)
 
 @pytest.fixture(scope="module")
 def network(gpt):
-  return jax.jit(gpt.task.init)(jax.random.key(8))
+  return jax.jit(gpt.init)(jax.random.key(8))
 
 
 @pytest.fixture(scope="module")
 def networks(gpt):
   """Three, stacked."""
-  return jax.jit(jax.vmap(gpt.task.init))(jax.random.split(jax.random.key(9), 3))
+  return jax.jit(jax.vmap(gpt.init))(jax.random.split(jax.random.key(9), 3))
 
 
 @pytest.fixture(scope="module")
 def prompt(gpt):
   """A metric that the corpus covers."""
-  return (gpt.statistics.metric_lowest + gpt.statistics.metric_highest) / 2
+  return sum(gpt.statistics.prompt_range) / 2
 
 
 def shapes(tree):
@@ -61,7 +58,7 @@ def test_samples_differ_from_each_other_and_from_their_start(gpt, networks, prom
 
 def test_each_network_s_samples_are_its_own(gpt, networks, prompt):
   """A model whose weights are 0 proposes no update."""
-  silent = gpt.with_weights(jax.tree.map(jnp.zeros_like, gpt.weights))
+  silent = dataclasses.replace(gpt, weights=jax.tree.map(jnp.zeros_like, gpt.weights))
   updated = silent.sample(networks, prompt, key=KEY, num_samples=2)
   jax.tree.map(lambda u, n: np.testing.assert_array_equal(u, np.stack([n, n], axis=1)), updated, networks)
 
@@ -93,10 +90,27 @@ def test_a_sample_is_the_generator_s_update(gpt, networks, prompt):
 
 
 def test_measuring_is_the_task_s_evaluation(gpt, network, networks):
-  numbers = jax.jit(gpt.task.evaluate)(network, gpt.data)
-  assert set(gpt.measure_all(network)) == set(numbers)
-  np.testing.assert_allclose(gpt.measure(network), numbers["test_loss"], rtol=1e-5)
-  assert gpt.measure(network).shape == () and gpt.measure(networks).shape == (3,)
+  for part in ("recorded", "final", "whole"):
+    judged = gpt.task.measurement.part(gpt.data, gpt.recipe, part)
+    numbers = jax.jit(gpt.task.measurement.evaluate)(jax.tree.map(lambda x: x[..., None], network), judged)
+    assert set(gpt.measure_all(network, part)) == set(numbers)
+    np.testing.assert_allclose(gpt.measure(network, part), numbers["test_loss"][0], rtol=1e-5)
+    assert gpt.measure(network, part).shape == () and gpt.measure(networks, part).shape == (3,)
+  assert gpt.measure(network, "final") != gpt.measure(network)
+  with pytest.raises(UserError, match="part: unknown 'test'; it is one of: recorded, final, whole"):
+    gpt.measure(network, "test")
+
+
+def test_sampling_by_a_given_metric_needs_no_data(gpt, network, prompt):
+  """As on a machine where the data set is not."""
+
+  def missing():
+    raise UserError("no data here")
+
+  blind = dataclasses.replace(gpt, load_data=missing)
+  assert_same(blind.sample(network, prompt, key=KEY, metric=2.0), gpt.sample(network, prompt, key=KEY, metric=2.0))
+  with pytest.raises(UserError, match="no data here"):
+    blind.sample(network, prompt, key=KEY)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), [0.5, -np.inf, 0.5]])
@@ -110,6 +124,8 @@ def test_a_prompt_or_metric_that_is_not_finite_is_refused(gpt, networks, prompt,
 def test_a_prompt_or_count_that_does_not_fit_is_refused(gpt, networks, prompt):
   with pytest.raises(UserError, match=r"prompt: one number or one for each of 3 networks is needed, not shape \(2,\)"):
     gpt.sample(networks, [prompt, prompt], key=KEY)
+  with pytest.raises(UserError, match="prompt: 'low' is not a number or an array of them"):
+    gpt.sample(networks, "low", key=KEY)
   with pytest.raises(UserError, match="num_samples: 0 is less than 1"):
     gpt.sample(networks, prompt, key=KEY, num_samples=0)
 
@@ -122,34 +138,27 @@ def test_networks_of_other_shapes_are_refused(gpt, network, prompt):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("factor", [0.5, 2.0])
-def test_a_prompt_outside_of_the_corpus_warns_with_its_range(gpt, network, factor):
-  low, high = gpt.statistics.metric_lowest, gpt.statistics.metric_highest
-  outside = factor * (low if factor < 1 else high)
-  with pytest.warns(UserWarning, match=f"{outside:.4g}.* outside the test_loss .* covers, {low:.4g} to {high:.4g}"):
-    gpt.sample(network, outside, key=KEY)
+@pytest.mark.parametrize("factor", [0.5, 0.99, 1.01, 2.0])
+def test_a_prompt_outside_of_what_was_learned_is_clipped_with_a_warning(gpt, network, factor):
+  low, high = gpt.statistics.prompt_range
+  outside, end = (factor * low, low) if factor < 1 else (factor * high, high)
+  learned = f"prompt {outside:.4g}: test_loss was learned from {low:.4g} to {high:.4g}; what lies outside is clipped"
+  with pytest.warns(UserWarning, match=learned):
+    beyond = gpt.sample(network, outside, key=KEY)
+  assert_same(beyond, gpt.sample(network, end, key=KEY))
 
 
 def test_other_weights_share_what_is_compiled(gpt, network, prompt, caplog):
-  base = gpt.sample(network, prompt, key=KEY)
+  theta = gpt.task.spec.flatten(network)[None]
+  rows = theta, jnp.ones(1), jnp.full(1, prompt), KEY
+  base = gpt.update(*rows)
   doubled = jax.tree.map(lambda w: 2 * w, gpt.weights)
   with jax.log_compiles():
-    updated = gpt.with_weights(doubled).sample(network, prompt, key=KEY)
+    updated = gpt.update(*rows, weights=doubled)
   assert not [record.getMessage() for record in caplog.records if "ompil" in record.getMessage()]
-  assert np.abs(base["layer_0"]["kernel"] - updated["layer_0"]["kernel"]).max() > 1e-5
+  assert np.abs(base - updated).max() > 1e-5
 
 
 def test_the_configured_steps_count(gpt, network, prompt):
-  quick = dataclasses.replace(gpt, config=SampleConfig("ddim", 2))
+  quick = gpt.with_config(SampleConfig("ddim", 2))
   assert_same(quick.sample(network, prompt, key=KEY), gpt.sample(network, prompt, key=KEY, steps=2))
-
-
-def test_a_workdir_without_a_trained_model_is_refused(smoke_workdir, tmp_path):
-  with pytest.raises(UserError, match=r"no trained G.pt here \(train.json is missing\); run --stage=train"):
-    sample.load(tmp_path)
-  shutil.copy(smoke_workdir / workdir.TRAINED, tmp_path)
-  with pytest.raises(UserError, match="checkpoints: no checkpoint here"):
-    sample.load(tmp_path)
-  (tmp_path / workdir.TRAINED).write_text(json.dumps({})[:-1])
-  with pytest.raises(UserError, match="train.json: not JSON"):
-    sample.load(tmp_path)
