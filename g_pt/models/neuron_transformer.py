@@ -2,7 +2,7 @@
 
 A token holds everything that touches one hidden unit and no other: incoming
 weights and bias, outgoing weights, of the noised and of the start network. A
-last token holds what belongs to no hidden unit (the output bias). Units have
+last token holds what belongs to no hidden unit, such as the output bias. Units have
 no positions, encoders and decoders are shared by the units of a layer, and a
 weight between two hidden layers is an edge that carries messages and is
 decoded from its two ends. Hence permuting the hidden units of the input
@@ -21,6 +21,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+import numpy as np
 
 from g_pt.fields import Settings, limited
 from g_pt.models.layers import Dense, attention, frequency_features, log_spaced_frequencies
@@ -217,8 +218,9 @@ class NeuronTransformer(nn.Module):
     both = (jax.vmap(layout.split)(noised), jax.vmap(layout.split)(start))
     units, edges, shared = jax.tree.map(lambda n, s: jnp.concatenate([n, s], axis=-1), *both)
     tokens = [Dense(c.width, name=f"encode_{i}")(features) for i, features in enumerate(units)]
-    tokens.append(Dense(c.width, name="encode_shared")(shared)[:, None])
-    ends = [sum(layout.units[: i + 1]) for i in range(len(layout.units))]
+    if layout.shared:
+      tokens.append(Dense(c.width, name="encode_shared")(shared)[:, None])
+    ends = np.cumsum(layout.units)[: len(tokens) - 1]
 
     for block in range(c.depth):
       for (a, b), edge in edges.items():
@@ -239,13 +241,13 @@ class NeuronTransformer(nn.Module):
       (a, b): EdgeDecoder(c, name=f"decode_{a}_{b}")(tokens[a], tokens[b], edge, condition)
       for (a, b), edge in edges.items()
     }
-    shared = Dense(shared.shape[-1] // 2, kernel_init=zeros, name="decode_shared")(tokens[-1][:, 0])
+    if layout.shared:
+      shared = Dense(shared.shape[-1] // 2, kernel_init=zeros, name="decode_shared")(tokens[-1][:, 0])
     out = jax.vmap(layout.join)(units, edges, shared)
     return start + out if self.residual else out
 
   def _condition(self, timestep, start_metric, prompted_metric) -> Float[Array, "batch width"]:
     c = self.config
-
     frequencies = log_spaced_frequencies(c.frequencies, c.max_log2_frequency)
 
     def embed(value, name):
