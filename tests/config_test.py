@@ -1,6 +1,5 @@
 """A configuration is parsed strictly: what does not fit is one line that names the field."""
 
-import copy
 import dataclasses
 import importlib.util
 import json
@@ -10,7 +9,6 @@ import sys
 
 import pytest
 
-from experiments import digits_loss
 from g_pt import config, models, tasks
 from g_pt.corpus.generate import CorpusConfig
 from g_pt.corpus.split import SplitConfig

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from g_pt import keys
-from g_pt.evaluation import curves, trials
-from g_pt.evaluation.optimizers import tuning_networks
+from g_pt.optimizers import curves, trials
+from g_pt.optimizers.baselines import tuning_networks
 from g_pt.tasks import population
 
 GROUP, POINTS = 2, 4
@@ -39,9 +39,14 @@ def test_curves_are_runs_of_the_task(case, toy):
     np.testing.assert_array_equal(found.step[row], saved)
     for group, members in enumerate(([0, 1], [2])):
       theta = jax.jit(toy.training.run, static_argnums=0)(
-        recipe, data, networks[jnp.array(members)], jnp.full(len(members), rate), jnp.asarray(curves.cosine(steps, decay)),
-        keys.fold(key, group), jnp.asarray(saved),
-      )  # fmt: skip
+        recipe,
+        data,
+        networks[jnp.array(members)],
+        jnp.full(len(members), rate),
+        jnp.asarray(curves.cosine(steps, decay)),
+        keys.fold(key, group),
+        jnp.asarray(saved),
+      )
       for part in trials.PARTS:
         judged = toy.measurement.part(data, recipe, part)
         for point in range(POINTS + 1):
