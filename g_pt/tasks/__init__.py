@@ -2,7 +2,8 @@
 
 from g_pt.errors import UserError
 from g_pt.tasks import cartpole, cifar10, digits, mnist
-from g_pt.tasks.base import Metric, RunGroup, Task
+from g_pt.tasks.base import Measurement, Metric, Network, Task, Training
+from g_pt.tasks.population import RunGroup
 
 TASKS: dict[str, Task] = {task.name: task for task in (digits.TASK, mnist.TASK, cifar10.TASK, cartpole.TASK)}
 
@@ -21,4 +22,4 @@ def get(name: str) -> Task:
     raise ValueError(f"unknown task {name!r}; {there_is} ({error})") from None
 
 
-__all__ = ["Metric", "RunGroup", "TASKS", "Task", "get"]
+__all__ = ["Measurement", "Metric", "Network", "RunGroup", "TASKS", "Task", "Training", "get"]

@@ -1,7 +1,8 @@
-"""What a small network is for: one frozen Task of pure functions for ONE network.
+"""What small networks are for: one frozen Task of pure functions.
 
-`vmap` makes populations of these functions; nothing here knows of a batch of
-networks, except a task's own `train_group` where it has one.
+Networks come stacked, their parameters along a last axis `run`; one network is
+a stack of one. What is written for a single network, g_pt.tasks.population
+takes to the stack.
 """
 
 from __future__ import annotations
@@ -9,83 +10,134 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, PyTree
+import numpy as np
 
 from g_pt.parameters import HiddenLayer, Parameters, ParameterSpec
+
+Stacked = PyTree[Float[Array, "... run"]]  # the parameters of many networks
+Numbers = dict[str, Float[Array, "run"]]  # by name, one a network
+Data = PyTree  # what a task loads: arrays on the host
+Judged = PyTree  # the part of the data that networks are measured on
+Value = TypeVar("Value")
+
+# `recorded`: what a corpus measures its checkpoints on, and prompts ask for; `final`: what nothing is chosen by;
+# `whole`: both, where a published figure is compared.
+PARTS = ("recorded", "final", "whole")
 
 
 def _log_coordinate(value: Float[Array, "..."]) -> Float[Array, "..."]:
   return jnp.log(jnp.maximum(value, 0.0) + 0.02)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Metric:
   """A number measured on one network, and how it is prompted."""
 
   label: str  # for axes and tables, with the unit
   higher_is_better: bool
   best_prompt: float  # the best value one asks for; prompts run from here
-  recursive_prompt: float  # asked for again and again when updates are repeated
   own_share: float = 1.0  # prompts run to this share of a network's own metric
   # The smooth, monotone scale on which models see the metric.
   coordinate: Callable[[Float[Array, "..."]], Float[Array, "..."]] = _log_coordinate
 
-  def is_better(self, a: Any, b: Any) -> Any:
-    return a > b if self.higher_is_better else a < b
+  def gain(self, value: Value) -> Value:
+    """The number or array on a scale where more is better."""
+    return value if self.higher_is_better else -value
 
 
-class RunGroup(NamedTuple):
-  """What a group of training runs leaves behind."""
+@runtime_checkable
+class Recipe(Protocol):
+  """One training run: a frozen dataclass of its settings, which refuses what they cannot be."""
 
-  theta: Float[Array, "run checkpoint parameter"]
-  metrics: dict[str, Float[Array, "run checkpoint"]]
+  @property
+  def learning_rate(self) -> float: ...
+
+  @property
+  def optimizer(self) -> str: ...
+
+  def steps(self, data: Data) -> int:
+    """Length of a run, in the unit that `saved` counts."""
+    ...
+
+  def decay(self, data: Data) -> Float[np.ndarray, "step"]:
+    """The recipe's own factors on the learning rate."""
+    ...
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Task:
-  """One kind of network: how it starts, what it computes, how it is judged.
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Network:
+  """How a network starts, and what many of them compute."""
 
-  `Data` is whatever pytree `load` returns (arrays on the host); every function
-  that needs it takes it as an argument, so that it is never a constant of a
-  compiled program.
-  """
-
-  name: str
-  init: Callable[[Array], Parameters]  # key -> parameters
-  forward: Callable[[Parameters, Array], Array]  # parameters, inputs [example, ...] -> logits [example, class]
-  # parameters, batch -> mean loss, what a run descends; None: it learns otherwise
-  loss: Callable[[Parameters, Any], Float[Array, ""]] | None
-  evaluate: Callable[[Parameters, Any], dict[str, Float[Array, ""]]]  # parameters, data -> every recorded number
-  metrics: Mapping[str, Metric]  # those of `evaluate` that may be prompted
-  load: Callable[[str | None], Any]  # data folder -> Data
-  batch: Callable[[Any, Int[Array, "example"], Array], Any] | None  # data, indices, key -> batch for `loss`
-  # frozen dataclass, the defaults of one training run, with `learning_rate`, `steps(data)` and
-  # `measured(data)`, the part of the data that `evaluate` is given
-  recipe: Any
-  # task, recipe, data, initial theta [run, parameter], learning rates [run], key, saved steps [checkpoint]
-  # -> RunGroup; g_pt.tasks.supervised.train_group unless the task learns otherwise
-  train_group: Callable[..., RunGroup]
-  optimizers: tuple[str, ...] = ()  # values of `recipe.optimizer` that one update is compared with
+  init: Callable[[Array], Parameters]  # key -> one network's parameters
+  # Many networks on the same inputs [example, ...].
+  apply: Callable[[Stacked, Array], Float[Array, "example output run"]]
   hidden_layers: tuple[HiddenLayer, ...] = ()  # the permutations that leave the network's function unchanged
-  # data, key, how many -> inputs for `forward` by which what networks do can be told apart; None: there are none
-  inputs: Callable[[Any, Array, int], Array] | None = None
-  # `forward` of many networks stacked along a last axis, parameters, inputs -> logits [example, class, run];
-  # None: by vmap
-  group_forward: Callable[[Parameters, Array], Float[Array, "example class run"]] | None = None
-  # `loss` likewise, parameters, batch -> loss [run]
-  group_loss: Callable[[Parameters, Any], Float[Array, "run"]] | None = None
 
   @functools.cached_property
   def spec(self) -> ParameterSpec:
-    """Names, shapes and symmetry of the network's parameters."""
+    """Names, shapes and symmetry of one network's parameters."""
     return ParameterSpec.of(jax.eval_shape(self.init, jax.random.key(0)), self.hidden_layers)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Measurement:
+  """How networks are judged."""
+
+  metrics: Mapping[str, Metric]  # those of the numbers that may be prompted
+  # One of `parts` by its name, as much of it as the recipe asks for. Raises
+  # ConfigError where that is more than there is, ValueError on other names.
+  part: Callable[[Data, Recipe, str], Judged]
+  evaluate: Callable[[Stacked, Judged], Numbers]  # every number
+  parts: tuple[str, ...] = PARTS
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Training:
+  """How networks learn.
+
+  `run(recipe, data, initial, learning_rate, decay, key, saved)` trains a group
+  from initial [run, parameter], each by its learning_rate [run] times a factor
+  decay [step] of each step, and gives theta [checkpoint, run, parameter] after
+  the `saved` [checkpoint] steps, which rise and begin with 0. It is pure and
+  jittable, the recipe static. The group shares its random numbers: a run
+  depends on its initial parameters, its learning rate and what the group shares
+  alone. Raises ValueError where `decay` is not of the recipe's steps.
+  """
+
+  recipe: Recipe  # the defaults
+  run: Callable[..., Float[Array, "checkpoint run parameter"]]
+  optimizers: tuple[str, ...]  # values of `recipe.optimizer` that one update is compared with
+  # data, key, count -> unlabelled inputs for comparing networks' outputs; None: there are none
+  inputs: Callable[[Data, Array, int], Array] | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Task:
+  """One kind of network: what it computes, how it is judged, how it learns.
+
+  Every function that needs the data takes it as an argument, so that it is
+  never a constant of a compiled program.
+  """
+
+  name: str
+  load: Callable[[str | None], Data]  # data folder -> data
+  network: Network
+  measurement: Measurement
+  training: Training
+
+  @property
+  def spec(self) -> ParameterSpec:
+    """Names, shapes and symmetry of one network's parameters."""
+    return self.network.spec
 
   def metric(self, name: str) -> Metric:
     """The metric of that name; ValueError, naming those there are, if there is none."""
-    if name not in self.metrics:
-      raise ValueError(f"unknown metric {name!r} of task {self.name!r}; it has: {', '.join(self.metrics)}")
-    return self.metrics[name]
+    metrics = self.measurement.metrics
+    if name not in metrics:
+      raise ValueError(f"unknown metric {name!r} of task {self.name!r}; it has: {', '.join(metrics)}")
+    return metrics[name]

@@ -17,34 +17,38 @@ import numpy as np
 
 from g_pt.errors import ConfigError
 from g_pt.parameters import Parameters
-from g_pt.tasks import ppo
-from g_pt.tasks.base import Metric, RunGroup, Task
+from g_pt.tasks import population, ppo, recipes
+from g_pt.tasks.base import Measurement, Metric, Network, Task, Training
 from g_pt.tasks.classifiers import mlp_hidden_layers
-from g_pt.tasks.supervised import measured_group
 
-EPISODES = 1024  # that there are to measure a policy by; returns of a middling one vary by about 100
+EPISODES = 1024  # that there are in each part to measure a policy by; returns of a middling one vary by about 100
+PARTS = ("recorded", "final")  # no figure is published for a fixed set of episodes
 _WIDTHS = (32, 32)
 _ACTIONS = 2
-_OBSERVED = np.array([2.4, 2.0, 0.21, 2.0], np.float32)  # m, m/s, rad, rad/s, on either side of 0
 _CARTPOLE, _SETTINGS = gymnax.make("CartPole-v1")
 
 
 class Episodes(NamedTuple):
-  """What evaluation starts its episodes from."""
+  """What evaluation starts its episodes from: data of random keys, another set for each part."""
 
-  keys: UInt32[Array, "episode 2"]  # data of random keys
-
-  def first(self, count: int) -> Episodes:
-    """The first `count`. Raises ConfigError where there are fewer."""
-    if count > len(self.keys):
-      raise ConfigError(f"corpus.recipe.episodes: {count} is more than the {len(self.keys)} that there are")
-    return Episodes(self.keys[:count])
+  recorded: UInt32[Array, "episode 2"]
+  final: UInt32[Array, "episode 2"]
 
 
 def load(data_dir: str | None = None) -> Episodes:
   """The episodes that every policy is judged by: always the same; `data_dir` is not used."""
   del data_dir
-  return Episodes(np.random.default_rng(0).integers(0, 2**32, (EPISODES, 2), np.uint32))
+  return Episodes(*(np.random.default_rng(seed).integers(0, 2**32, (EPISODES, 2), np.uint32) for seed in (0, 1)))
+
+
+def part(data: Episodes, recipe: ppo.PPORecipe, name: str) -> UInt32[Array | np.ndarray, "episode 2"]:
+  """`Measurement.part` of g_pt.tasks.base: the recipe's number of episodes, of each part the first."""
+  if name not in PARTS:
+    raise ValueError(f"unknown part {name!r}; there is: {', '.join(PARTS)}")
+  keys = getattr(data, name)
+  if recipe.episodes > len(keys):
+    raise ConfigError(f"corpus.recipe.episodes: {recipe.episodes} is more than the {len(keys)} that there are")
+  return keys[: recipe.episodes]
 
 
 def orthogonal(gain: float) -> Callable[..., Array]:
@@ -114,9 +118,9 @@ ENVIRONMENT = ppo.Environment(reset=functools.partial(_CARTPOLE.reset, params=_S
 _NETWORKS = ppo.Networks(forward, _value)
 
 
-def evaluate(actor: Parameters, data: Episodes) -> dict[str, Float[Array, ""]]:
+def evaluate(actor: Parameters, episodes: UInt32[Array, "episode 2"]) -> dict[str, Float[Array, ""]]:
   """Mean return over episodes of the likelier action each time, and the mean's standard error."""
-  keys = jax.random.wrap_key_data(jnp.asarray(data.keys))
+  keys = jax.random.wrap_key_data(jnp.asarray(episodes))
   observation, state = jax.vmap(ENVIRONMENT.reset)(keys)
   step = jax.vmap(_CARTPOLE.step_env, in_axes=(0, 0, 0, None))
 
@@ -136,65 +140,50 @@ def evaluate(actor: Parameters, data: Episodes) -> dict[str, Float[Array, ""]]:
   return {"episode_return": returns.mean(), "episode_return_error": returns.std(ddof=1) / math.sqrt(count)}
 
 
-def observations(data: Episodes, key: Array, count: int) -> Float[Array, "observation 4"]:
-  """Evenly from the positions and angles at which no episode has ended, and from as wide speeds as are common there."""
-  del data
-  return jax.random.uniform(key, (count, 4), minval=-_OBSERVED, maxval=_OBSERVED)
-
-
-def train_group(
-  task: Task,
+def train_runs(
+  network: Network,
   recipe: ppo.PPORecipe,
   data: Episodes,
   initial: Float[Array, "run parameter"],
   learning_rate: Float[Array, "run"],
-  key: Array,
-  saved: Int[Array, "checkpoint"],
-) -> RunGroup:
-  """Trains a group of runs from `initial` and keeps the actors after the `saved` iterations.
-
-  `saved` rises and begins with 0. The runs share their random numbers, the
-  critic's first parameters among them: a run depends on its initial
-  parameters, its learning rate and the group's key alone.
-  """
-  return measured_group(task, recipe, data, train_runs(task, recipe, initial, learning_rate, key, saved))
-
-
-def train_runs(
-  task: Task,
-  recipe: ppo.PPORecipe,
-  initial: Float[Array, "run parameter"],
-  learning_rate: Float[Array, "run"],
+  decay: Float[Array, "step"],
   key: Array,
   saved: Int[Array, "checkpoint"],
 ) -> Float[Array, "checkpoint run parameter"]:
-  """The actors of a group of runs after the `saved` iterations."""
+  """`Training.run` of g_pt.tasks.base: the actors; the critic's first parameters are among what the group shares."""
+  recipes.check_decay(decay, recipe, data)
+  spec = network.spec
   critic_key, train_key = jax.random.split(key)
   critic = _init(_CRITIC, critic_key)
 
   def run(theta, rate):
-    actors = ppo.train(recipe, ENVIRONMENT, _NETWORKS, task.spec.unflatten(theta), critic, rate, train_key, saved)
-    return jax.vmap(task.spec.flatten)(actors)
+    actors = ppo.train(recipe, ENVIRONMENT, _NETWORKS, spec.unflatten(theta), critic, rate, decay, train_key, saved)
+    return jax.vmap(spec.flatten)(actors)
 
   return jax.vmap(run, out_axes=1)(initial, learning_rate)
 
 
+_NETWORK = Network(
+  init=functools.partial(_init, _ACTOR),
+  apply=population.by_vmap(forward),
+  hidden_layers=mlp_hidden_layers((*_WIDTHS, _ACTIONS)),
+)
+
 TASK = Task(
   name="cartpole",
-  init=functools.partial(_init, _ACTOR),
-  forward=forward,
-  loss=None,  # a policy descends no loss of a batch
-  evaluate=evaluate,
-  metrics={
-    "episode_return": Metric(
-      "mean return", True, best_prompt=500.0, recursive_prompt=500.0, coordinate=lambda value: value / 100
-    ),
-  },
   load=load,
-  batch=None,
-  recipe=ppo.PPORecipe(),
-  train_group=train_group,
-  optimizers=ppo.OPTIMIZERS,
-  hidden_layers=mlp_hidden_layers((*_WIDTHS, _ACTIONS)),
-  inputs=observations,
+  network=_NETWORK,
+  measurement=Measurement(
+    metrics={
+      "episode_return": Metric(
+        label="mean return", higher_is_better=True, best_prompt=500.0, coordinate=lambda value: value / 100
+      ),
+    },
+    part=part,
+    evaluate=population.by_vmap(evaluate),
+    parts=PARTS,
+  ),
+  training=Training(
+    recipe=ppo.PPORecipe(), run=functools.partial(train_runs, _NETWORK), optimizers=ppo.OPTIMIZERS
+  ),
 )

@@ -37,16 +37,16 @@ def augmented_minibatch(data: Images, indices: Int[Array, "example"], key: Array
   return Examples(data.inputs(images), jnp.asarray(data.train.labels)[indices])
 
 
-TASK = classifiers.classifier(
+TASK = classifiers.task(
   name="cifar10",
-  network=classifiers.CNN(_CHANNELS, 10),
+  classifier=classifiers.CNN(_CHANNELS, 10),
   hidden_layers=classifiers.cnn_hidden_layers(_CHANNELS),
   input_shape=(32, 32, 3),
   load=functools.partial(datasets.tfds_images, "cifar10"),
   metrics={
-    "test_loss": Metric("test loss (nats)", False, best_prompt=1.2, recursive_prompt=1.4),
-    "test_error": Metric("test error (%)", False, best_prompt=35.0, recursive_prompt=45.0),
+    "test_loss": Metric(label="test loss (nats)", higher_is_better=False, best_prompt=1.2),
+    "test_error": Metric(label="test error (%)", higher_is_better=False, best_prompt=35.0),
   },
   recipe=SupervisedRecipe(epochs=50),
-  batch=augmented_minibatch,
+  minibatch=augmented_minibatch,
 )

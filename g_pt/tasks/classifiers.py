@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+import functools
 import math
 from typing import Any, ClassVar
 
@@ -13,11 +14,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 import numpy as np
 
+from g_pt.errors import ConfigError
 from g_pt.parameters import HiddenLayer, Parameters
-from g_pt.tasks import stacked
-from g_pt.tasks.base import Metric, Task
-from g_pt.tasks.datasets import Examples, Images
-from g_pt.tasks.supervised import OPTIMIZERS, SupervisedRecipe, train_group
+from g_pt.tasks import population, stacked
+from g_pt.tasks.base import PARTS, Measurement, Metric, Network, Numbers, Stacked, Task, Training
+from g_pt.tasks.datasets import Examples, Images, Judged
+from g_pt.tasks.supervised import OPTIMIZERS, Objective, SupervisedRecipe, train_runs
 
 
 def fan_in_uniform(fan_in: int) -> Callable[..., Array]:
@@ -30,25 +32,23 @@ def fan_in_uniform(fan_in: int) -> Callable[..., Array]:
   return init
 
 
-class Network(nn.Module):
-  """A classifier; what it computes for many networks at once may be laid out better than by vmap."""
+class Classifier(nn.Module):
+  """One network's layers; what they compute for many networks at once may be laid out better than by vmap."""
 
   examples_at_once: ClassVar[int] = 250  # evaluated together
 
   @nn.nowrap
-  def logits_of_group(
-    self, parameters: Parameters, images: Float[Array, "example ..."]
-  ) -> Float[Array, "example class run"]:
-    """Of many networks, their parameters stacked along a last axis, on the same images."""
-    return jax.vmap(lambda p: self.apply({"params": p}, images), in_axes=-1, out_axes=-1)(parameters)
+  def logits(self, parameters: Stacked, images: Float[Array, "example ..."]) -> Float[Array, "example class run"]:
+    """Of many networks on the same images."""
+    return population.by_vmap(lambda own: self.apply({"params": own}, images))(parameters)
 
   @nn.nowrap
-  def loss_of_group(self, parameters: Parameters, batch: Examples) -> Float[Array, "run"]:
-    """Cross-entropy in nats of many networks, their parameters stacked along a last axis."""
-    return jnp.mean(stacked.loss_and_wrong(self.logits_of_group(parameters, batch.images), batch.labels)[0], axis=0)
+  def loss(self, parameters: Stacked, batch: Examples) -> Float[Array, "run"]:
+    """Cross-entropy of many networks, in nats."""
+    return jnp.mean(stacked.loss_and_wrong(self.logits(parameters, batch.images), batch.labels)[0], axis=0)
 
 
-class MLP(Network):
+class MLP(Classifier):
   """Fully connected layers with ReLU between them; images are flattened."""
 
   widths: Sequence[int]  # of every layer but the input, the classes last
@@ -64,9 +64,7 @@ class MLP(Network):
     return x
 
   @nn.nowrap
-  def logits_of_group(
-    self, parameters: Parameters, images: Float[Array, "example ..."]
-  ) -> Float[Array, "example class run"]:
+  def logits(self, parameters: Stacked, images: Float[Array, "example ..."]) -> Float[Array, "example class run"]:
     x = images.reshape(images.shape[0], -1)
     for i in range(len(self.widths)):
       layer = parameters[f"layer_{i}"]
@@ -122,7 +120,7 @@ def strided_patches(images: Float[Array, "example row column channel"]) -> Float
   return jnp.concatenate([padded[:, i : i + rows : 2, j : j + columns : 2] for i, j in places], axis=-1)
 
 
-class CNN(Network):
+class CNN(Classifier):
   """Two 3x3 convolutions without bias, the first of stride 2, ReLU; mean over the image; a linear layer."""
 
   channels: tuple[int, int]
@@ -140,7 +138,7 @@ class CNN(Network):
     return nn.Dense(self.classes, kernel_init=init, bias_init=init, name="linear")(x.mean(axis=(1, 2)))
 
   @nn.nowrap
-  def _first_layer(self, parameters: Parameters, images: Array) -> tuple[Array, Array]:
+  def _first_layer(self, parameters: Stacked, images: Array) -> tuple[Array, Array]:
     """Patches of the images, and the first convolution of all runs, [example row column run channel]: one product."""
     patches = strided_patches(images)
     kernel = jnp.swapaxes(parameters["conv_0"]["kernel"], -1, -2)
@@ -154,7 +152,7 @@ class CNN(Network):
     return x.mean(axis=(1, 2)) @ own["linear"]["kernel"] + own["linear"]["bias"][None]
 
   @nn.nowrap
-  def _run_by_run(self, parameters: Parameters, first: Array, function: Callable) -> Any:
+  def _run_by_run(self, parameters: Stacked, first: Array, function: Callable) -> Any:
     """function(own parameters, own first convolution), one run after another as their convolutions cannot be joined."""
     own = {name: jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), parameters[name]) for name in ("conv_1", "linear")}
 
@@ -165,22 +163,20 @@ class CNN(Network):
     return lax.map(run, (jnp.arange(first.shape[3]), own))
 
   @nn.nowrap
-  def logits_of_group(
-    self, parameters: Parameters, images: Float[Array, "example ..."]
-  ) -> Float[Array, "example class run"]:
+  def logits(self, parameters: Stacked, images: Float[Array, "example ..."]) -> Float[Array, "example class run"]:
     if jax.default_backend() != "cpu":
-      return super().logits_of_group(parameters, images)
+      return super().logits(parameters, images)
     _, first = self._first_layer(parameters, images)
     return jnp.moveaxis(self._run_by_run(parameters, first, self._rest), 0, -1)
 
   @nn.nowrap
-  def loss_of_group(self, parameters: Parameters, batch: Examples) -> Float[Array, "run"]:
+  def loss(self, parameters: Stacked, batch: Examples) -> Float[Array, "run"]:
     if jax.default_backend() != "cpu":
-      return super().loss_of_group(parameters, batch)
+      return super().loss(parameters, batch)
     return stacked.loss_in_parts(self._value_and_gradient, self.examples_trained_at_once)(parameters, batch)
 
   @nn.nowrap
-  def _value_and_gradient(self, parameters: Parameters, batch: Examples) -> tuple[Float[Array, "run"], Parameters]:
+  def _value_and_gradient(self, parameters: Stacked, batch: Examples) -> tuple[Float[Array, "run"], Stacked]:
     patches, first = self._first_layer(parameters, batch.images)
 
     def loss(own, first):
@@ -220,43 +216,72 @@ def random_minibatch(data: Images, indices: Int[Array, "example"], key: Array) -
   return Examples(data.inputs(rows(data.train.images, indices)), jnp.asarray(data.train.labels)[indices])
 
 
-def classifier(
+def part(data: Images, recipe: SupervisedRecipe, name: str) -> Judged:
+  """`Measurement.part` of g_pt.tasks.base; beside the recorded images, those of the training set."""
+  match name:
+    case "recorded":
+      test = _first(data.recorded, recipe.test_examples, "test_examples")
+      splits = {"test": test, "train": _first(data.train, recipe.train_examples, "train_examples")}
+    case "final":
+      splits = {"test": data.final}
+    case "whole":
+      splits = {"test": jax.tree.map(lambda *halves: jnp.concatenate(halves), data.recorded, data.final)}
+    case _:
+      raise ValueError(f"unknown part {name!r}; there is: {', '.join(PARTS)}")
+  return Judged(splits, data.mean, data.std)
+
+
+def _first(examples: Examples, count: int, field: str) -> Examples:
+  there = examples.labels.shape[0]
+  if count > there:
+    raise ConfigError(f"corpus.recipe.{field}: {count} is more than the {there} that there are")
+  return jax.tree.map(lambda x: x[: count or there], examples)
+
+
+def evaluate(classifier: Classifier, networks: Stacked, judged: Judged) -> Numbers:
+  """Loss (nats) and error (percent) of each split: `test_loss`, `test_error`, ..."""
+
+  def totals(examples: Examples):
+    logits = classifier.logits(networks, judged.inputs(examples.images))
+    loss, wrong = stacked.loss_and_wrong(logits, examples.labels)
+    return {"loss": jnp.sum(loss, axis=0), "error": 100.0 * jnp.sum(wrong, axis=0)}
+
+  numbers = {}
+  for split, examples in judged.splits.items():
+    for kind, total in stacked.totals_in_parts(totals, examples, classifier.examples_at_once).items():
+      numbers[f"{split}_{kind}"] = total / examples.labels.shape[0]
+  return numbers
+
+
+def task(
+  *,
   name: str,
-  network: Network,
+  classifier: Classifier,
   hidden_layers: tuple[HiddenLayer, ...],
   input_shape: tuple[int, ...],
   load: Callable[[str | None], Images],
-  metrics: dict[str, Metric],
+  metrics: Mapping[str, Metric],
   recipe: SupervisedRecipe,
-  batch: Callable[[Images, Array, Array], Any] = random_minibatch,
+  minibatch: Callable[[Images, Int[Array, "example"], Array], Examples] = random_minibatch,
 ) -> Task:
   """A Task for one classifier: records test and train loss (nats) and error (percent)."""
 
   def init(key: Array) -> Parameters:
-    return network.init(key, jnp.zeros((1, *input_shape)))["params"]
-
-  def forward(parameters: Parameters, images: Array) -> Array:
-    return network.apply({"params": parameters}, images)
-
-  def loss(parameters: Parameters, batch: Examples) -> Float[Array, ""]:
-    return cross_entropy(forward(parameters, batch.images), batch.labels)
+    return classifier.init(key, jnp.zeros((1, *input_shape)))["params"]
 
   def inputs(data: Images, key: Array, count: int) -> Float[Array, "example ..."]:
     index_key, batch_key = jax.random.split(key)
-    return batch(data, jax.random.randint(index_key, (count,), 0, data.train.labels.shape[0]), batch_key).images
+    index = jax.random.randint(index_key, (count,), 0, data.train.labels.shape[0])
+    return minibatch(data, index, batch_key).images
 
-  def evaluate(parameters: Parameters, data: Images) -> dict[str, Float[Array, "run"]]:
-    def totals(part: Examples):
-      loss, wrong = stacked.loss_and_wrong(network.logits_of_group(parameters, data.inputs(part.images)), part.labels)
-      return {"loss": jnp.sum(loss, axis=0), "error": 100.0 * jnp.sum(wrong, axis=0)}
-
-    numbers = {}
-    for split, examples in (("test", data.test), ("train", data.train)):
-      for kind, total in stacked.totals_in_parts(totals, examples, network.examples_at_once).items():
-        numbers[f"{split}_{kind}"] = total / examples.labels.shape[0]
-    return numbers
-
+  network = Network(init=init, apply=classifier.logits, hidden_layers=hidden_layers)
+  objective = Objective(network, classifier.loss, minibatch)
   return Task(
-    name, init, forward, loss, stacked.one_by_many(evaluate), metrics, load, batch, recipe, train_group, OPTIMIZERS,
-    hidden_layers, inputs, network.logits_of_group, network.loss_of_group,
+    name=name,
+    load=load,
+    network=network,
+    measurement=Measurement(metrics=metrics, part=part, evaluate=functools.partial(evaluate, classifier)),
+    training=Training(
+      recipe=recipe, run=functools.partial(train_runs, objective), optimizers=OPTIMIZERS, inputs=inputs
+    ),
   )

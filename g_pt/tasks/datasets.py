@@ -22,28 +22,54 @@ class Examples(NamedTuple):
   images: Num[Array, "example ..."]
   labels: Int[Array, "example"]
 
-  def first(self, count: int) -> Examples:
-    """The first `count`; 0: all."""
-    return Examples(self.images[:count], self.labels[:count]) if count else self
+
+Pixels = Num[Array | np.ndarray, "example ..."]
+PerChannel = Float[Array, "channel"] | None
+
+
+def scaled(images: Pixels, mean: PerChannel, std: PerChannel) -> Float[Array | np.ndarray, "example ..."]:
+  """(image - mean) / std, channel by channel; None: the images as they are."""
+  if mean is None:
+    return images
+  along = (1,) * (images.ndim - 1) + (-1,)
+  return (images.astype(np.float32) - mean.reshape(along)) * (1 / std.reshape(along))
 
 
 class Images(NamedTuple):
-  train: Examples
-  test: Examples
-  # What networks see is (image - mean) / std, channel by channel; None: the images as they are.
-  mean: Float[Array, "channel"] | None = None
-  std: Float[Array, "channel"] | None = None
+  """Training images, and two parts of the others: see g_pt.tasks.base.PARTS."""
 
-  def inputs(self, images: Num[Array | np.ndarray, "example ..."]) -> Float[Array | np.ndarray, "example ..."]:
+  train: Examples
+  recorded: Examples
+  final: Examples
+  mean: PerChannel = None  # as `scaled` takes them
+  std: PerChannel = None
+
+  def inputs(self, images: Pixels) -> Float[Array | np.ndarray, "example ..."]:
     """Images as a network takes them."""
-    if self.mean is None:
-      return images
-    along = (1,) * (images.ndim - 1) + (-1,)
-    return (images.astype(np.float32) - self.mean.reshape(along)) * (1 / self.std.reshape(along))
+    return scaled(images, self.mean, self.std)
+
+
+class Judged(NamedTuple):
+  """What networks are measured on; the numbers are named after the split."""
+
+  splits: dict[str, Examples]
+  mean: PerChannel
+  std: PerChannel
+
+  def inputs(self, images: Pixels) -> Float[Array | np.ndarray, "example ..."]:
+    """Images as a network takes them."""
+    return scaled(images, self.mean, self.std)
+
+
+def halves(examples: Examples) -> tuple[Examples, Examples]:
+  """Two halves, by one fixed shuffle; of an odd number the second has one more."""
+  order = np.random.RandomState(0).permutation(len(examples.labels))
+  first, second = np.split(order, [len(order) // 2])
+  return tuple(Examples(examples.images[half], examples.labels[half]) for half in (first, second))
 
 
 def digits(data_dir: str | None = None) -> Images:
-  """scikit-learn's 8x8 handwritten digits (UCI), 64 pixels an image; 80 % train, 20 % test by one fixed shuffle.
+  """scikit-learn's 8x8 handwritten digits (UCI), 64 pixels an image: 80 % train, the rest halved, by fixed shuffles.
 
   They ship inside the package: `data_dir` is not used.
   """
@@ -57,7 +83,7 @@ def digits(data_dir: str | None = None) -> Images:
   def examples(index):
     return Examples(((images[index] - mean) / std).astype(np.float32), labels[index].astype(np.int32))
 
-  return Images(examples(train), examples(test))
+  return Images(examples(train), *halves(examples(test)))
 
 
 def tfds_images(
@@ -66,7 +92,7 @@ def tfds_images(
   mean: Sequence[float] | None = None,
   std: Sequence[float] | None = None,
 ) -> Images:
-  """An image-classification set of TFDS, by its name: uint8 images of one size, splits `train` and `test`.
+  """An image-classification set of TFDS, by its name: uint8 images of one size, its split `test` halved.
 
   Networks see pixels (0 to 1) less `mean` by `std`, of each channel; None:
   those of the training images. What `data_dir` (None: TFDS's own folder) does
@@ -80,7 +106,8 @@ def tfds_images(
   arrays = _cached(builder, lambda: _decode(builder, image, label))
   train, test = (Examples(arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in ("train", "test"))
   own = (arrays["mean"], arrays["std"])
-  return Images(train, test, *(255 * np.asarray(y if x is None else x, np.float32) for x, y in zip((mean, std), own)))
+  scale = (255 * np.asarray(y if x is None else x, np.float32) for x, y in zip((mean, std), own))
+  return Images(train, *halves(test), *scale)
 
 
 def tfds_image_shape(name: str) -> tuple[tuple[int, ...], int]:

@@ -6,15 +6,15 @@ from g_pt.tasks.supervised import SupervisedRecipe
 
 _WIDTHS = (10, 10)
 
-TASK = classifiers.classifier(
+TASK = classifiers.task(
   name="digits",
-  network=classifiers.MLP(_WIDTHS),
+  classifier=classifiers.MLP(_WIDTHS),
   hidden_layers=classifiers.mlp_hidden_layers(_WIDTHS),
   input_shape=(64,),
   load=datasets.digits,
   metrics={
-    "test_loss": Metric("test loss (nats)", False, best_prompt=0.05, recursive_prompt=0.05),
-    "test_error": Metric("test error (%)", False, best_prompt=2.0, recursive_prompt=2.0),
+    "test_loss": Metric(label="test loss (nats)", higher_is_better=False, best_prompt=0.05),
+    "test_error": Metric(label="test error (%)", higher_is_better=False, best_prompt=2.0),
   },
   recipe=SupervisedRecipe(epochs=25, batch_size=32),
 )

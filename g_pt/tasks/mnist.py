@@ -20,15 +20,15 @@ def task(name: str, mean: tuple[float, ...] | None = None, std: tuple[float, ...
   """
   shape, classes = ((28, 28, 1), 10) if name == "mnist" else datasets.tfds_image_shape(name)
   widths = (_HIDDEN, classes)
-  return classifiers.classifier(
+  return classifiers.task(
     name=name,
-    network=classifiers.MLP(widths),
+    classifier=classifiers.MLP(widths),
     hidden_layers=classifiers.mlp_hidden_layers(widths),
     input_shape=shape,
     load=functools.partial(datasets.tfds_images, name, mean=mean, std=std),
     metrics={
-      "test_loss": Metric("test loss (nats)", False, best_prompt=0.0, recursive_prompt=0.0, own_share=0.9),
-      "test_error": Metric("test error (%)", False, best_prompt=5.0, recursive_prompt=5.0, own_share=0.9),
+      "test_loss": Metric(label="test loss (nats)", higher_is_better=False, best_prompt=0.0, own_share=0.9),
+      "test_error": Metric(label="test error (%)", higher_is_better=False, best_prompt=5.0, own_share=0.9),
     },
     recipe=SupervisedRecipe(),
   )

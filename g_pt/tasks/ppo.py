@@ -10,9 +10,12 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
+import numpy as np
 import optax
 
 from g_pt.parameters import Parameters
+from g_pt.tasks import recipes
+from g_pt.tasks.base import Data
 
 OPTIMIZERS = ("adam", "rmsprop", "momentum")
 
@@ -30,7 +33,7 @@ class PPORecipe:
   learning_rate: float = 3e-4  # of actor and critic
   schedule: str = "cosine"  # to 0, a step an iteration; or "constant"
   discount: float = 0.99
-  trace: float = 0.95  # lambda of the generalised advantage estimate
+  gae_lambda: float = 0.95  # of the generalised advantage estimate
   clip: float = 0.2  # of the ratio of new to old probabilities
   entropy_weight: float = 0.01
   gradient_norm: float = 0.5  # clip of the actor's gradient, and of the critic's
@@ -38,25 +41,24 @@ class PPORecipe:
   reward_scale: float = 0.1  # keeps the critic's values near 1: returns reach 1 / (1 - discount) times it
 
   def __post_init__(self):
-    for name in ("iterations", "environments", "horizon", "epochs", "minibatches", "episodes"):
-      if getattr(self, name) < 1:
-        raise ValueError(f"corpus.recipe.{name}: {getattr(self, name)} is less than 1")
+    recipes.at_least(1, self, "iterations", "environments", "horizon", "epochs", "minibatches", "episodes")
+    recipes.at_least(0, self, "discount", "gae_lambda", "clip", "entropy_weight", "reward_scale")
+    recipes.positive(self, "learning_rate", "gradient_norm")
+    recipes.one_of(OPTIMIZERS, self, "optimizer")
+    recipes.one_of(recipes.SCHEDULES, self, "schedule")
     if self.environments * self.horizon % self.minibatches:
       steps = self.environments * self.horizon
-      raise ValueError(f"corpus.recipe.minibatches: {self.minibatches} do not share out {steps} steps evenly")
-    if self.optimizer not in OPTIMIZERS:
-      raise ValueError(f"corpus.recipe.optimizer: unknown {self.optimizer!r}; it is one of: {', '.join(OPTIMIZERS)}")
-    if self.schedule not in ("cosine", "constant"):
-      raise ValueError(f"corpus.recipe.schedule: unknown {self.schedule!r}; it is cosine or constant")
+      raise ValueError(f"minibatches: {self.minibatches} do not share out {steps} steps evenly")
 
-  def measured(self, data: Any) -> Any:
-    """The part of the data that checkpoints are measured on."""
-    return data.first(self.episodes)
-
-  def steps(self, data: Any) -> int:
+  def steps(self, data: Data) -> int:
     """Number of iterations of one run."""
     del data
     return self.iterations
+
+  def decay(self, data: Data) -> Float[np.ndarray, "step"]:
+    """The factor on the learning rate of each iteration."""
+    del data
+    return recipes.falling(self.schedule, np.arange(self.iterations) / self.iterations)
 
 
 class Step(NamedTuple):
@@ -120,17 +122,17 @@ def advantages(
   terminated: Bool[Array, "step environment"],
   done: Bool[Array, "step environment"],
   discount: float,
-  trace: float,
+  gae_lambda: float,
 ) -> Float[Array, "step environment"]:
   """Generalised advantage estimates (Schulman et al. 2016); an episode that is cut off keeps its last state's value."""
-  surprise = rewards + discount * jnp.where(terminated, 0, next_values) - values
+  td_error = rewards + discount * jnp.where(terminated, 0, next_values) - values
 
   def back(following, step):
-    surprise, done = step
-    advantage = surprise + discount * trace * jnp.where(done, 0, following)
+    td_error, done = step
+    advantage = td_error + discount * gae_lambda * jnp.where(done, 0, following)
     return advantage, advantage
 
-  return lax.scan(back, jnp.zeros_like(surprise[0]), (surprise, done), reverse=True)[1]
+  return lax.scan(back, jnp.zeros_like(td_error[0]), (td_error, done), reverse=True)[1]
 
 
 def act(recipe: PPORecipe, environment: Environment, networks: Networks, parameters, states, key: Array):
@@ -154,7 +156,7 @@ def act(recipe: PPORecipe, environment: Environment, networks: Networks, paramet
 
   value, reward = values(observation), recipe.reward_scale * answer.reward
   advantage = advantages(
-    reward, value, values(answer.next_observation), answer.terminated, answer.done, recipe.discount, recipe.trace
+    reward, value, values(answer.next_observation), answer.terminated, answer.done, recipe.discount, recipe.gae_lambda
   )
   return states, Experience(observation, action, log_probability, advantage, advantage + value)
 
@@ -203,11 +205,13 @@ def train(
   actor: Parameters,
   critic: Parameters,
   learning_rate: Float[Array, ""],
+  decay: Float[Array, "step"],
   key: Array,
   saved: Int[Array, "checkpoint"],
 ) -> Parameters:
   """One run: the actor after each of the `saved` iterations (rising from 0), arrays [checkpoint, ...].
 
+  An iteration's learning rate is `learning_rate` times its `decay`.
   Under a vmap over actors but not over the key, runs share their random numbers,
   and each is drawn once.
   """
@@ -219,9 +223,8 @@ def train(
   def iteration(i, carry):
     learner, states = carry
     act_key, learn_key = jax.random.split(jax.random.fold_in(iteration_key, i))
-    decay = 0.5 * (1 + jnp.cos(jnp.pi * i / recipe.iterations)) if recipe.schedule == "cosine" else 1.0
     states, seen = act(recipe, environment, networks, learner.parameters, states, act_key)
-    return learn(recipe, networks, learner, seen, learning_rate * decay, learn_key), states
+    return learn(recipe, networks, learner, seen, learning_rate * decay[i], learn_key), states
 
   def segment(carry, bounds):
     carry = lax.fori_loop(bounds[0], bounds[1], iteration, carry)

@@ -1,4 +1,4 @@
-"""Many networks at once: parameters stacked along a last axis, `run`.
+"""The arithmetic of stacked layers: parameters of many networks along a last axis, `run`.
 
 The run axis is the one that a CPU's vectors, and a TPU's lanes, run along: the
 first layer of all networks is one matrix product with the images that they
@@ -15,13 +15,14 @@ from typing import Any
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int
+
+from g_pt.tasks.base import Stacked
 
 _NARROW = 32  # inputs and outputs of a layer up to which sums of products beat one matrix product a run
 _FOLD = 16  # examples that are left when the others have been added to them
 
-Numbers = dict[str, Array]
-Stacked = PyTree[Float[Array, "... run"]]
+Totals = dict[str, Array]
 
 
 def in_memory(function: Callable[..., Array], *arguments: Float[Array, "..."]) -> Array:
@@ -148,7 +149,7 @@ def loss_in_parts(value_and_gradient: Callable[[Stacked, Any], tuple[Array, Stac
   return loss
 
 
-def totals_in_parts(function: Callable[[Any], Numbers], examples: Any, at_once: int) -> Numbers:
+def totals_in_parts(function: Callable[[Any], Totals], examples: Any, at_once: int) -> Totals:
   """Sums of `function` over parts of up to `at_once` examples, so that nothing grows with their number."""
   count = jax.tree.leaves(examples)[0].shape[0]
   whole = count - count % at_once
@@ -159,31 +160,3 @@ def totals_in_parts(function: Callable[[Any], Numbers], examples: Any, at_once: 
   if whole < count:
     totals.append(function(jax.tree.map(lambda x: x[whole:], examples)))
   return jax.tree.map(lambda *terms: _total(list(terms)), *totals)
-
-
-def one_by_many(evaluate: Callable[[Stacked, Any], Numbers]) -> Callable[[PyTree, Any], Numbers]:
-  """From stacked parameters, data -> numbers [run] to the same of one network, which `vmap` takes back to the stack."""
-
-  @jax.custom_batching.custom_vmap
-  def many(parameters, data):
-    return evaluate(parameters, data)
-
-  @many.def_vmap
-  def rule(axis_size, batched, parameters, data):
-    own, shared = batched
-    if any(jax.tree.leaves(shared)):
-      raise NotImplementedError("networks are evaluated together on the same data only")
-
-    def merge(x, has_axis):
-      x = x if has_axis else jnp.broadcast_to(x, (axis_size, *x.shape))
-      return jnp.moveaxis(x, 0, -2).reshape(*x.shape[1:-1], -1)
-
-    numbers = many(jax.tree.map(merge, parameters, own), data)
-    numbers = jax.tree.map(lambda x: x.reshape(axis_size, -1), numbers)
-    return numbers, jax.tree.map(lambda _: True, numbers)
-
-  def one(parameters, data):
-    numbers = many(jax.tree.map(lambda x: x[..., None], parameters), data)
-    return jax.tree.map(lambda x: x[0], numbers)
-
-  return one
