@@ -126,7 +126,7 @@ def to_bytes(baseline: Baseline, made_under: dict[str, Any]) -> bytes:
 def read(path: Path, made_under: dict[str, Any]) -> Baseline:
   """The optimizer of a file; UserError where it is no such file, or was made under other settings."""
   try:
-    with np.load(path) as stored:
+    with path.open("rb") as file, np.load(file) as stored:
       arrays = dict(stored)
     lines = workdir.differences(made_under, json.loads(str(arrays.pop("made_under"))))
   except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
