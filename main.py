@@ -3,9 +3,12 @@
 This file turns flags into a configuration and errors into one line; all else is in g_pt.
 """
 
+from g_pt.compilation_cache import keep_compiled_programs
 from g_pt.host_memory import keep_freed_memory
 
-keep_freed_memory()  # above all imports that bring JAX
+# Above all imports that bring JAX.
+keep_freed_memory()
+keep_compiled_programs()
 
 from pathlib import Path
 import shlex
@@ -18,9 +21,9 @@ from g_pt import config, errors, stages
 from g_pt.train.log import DivergenceError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment file, FILE.py or FILE.py:VARIANT.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything that the experiment writes.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything that the experiment writes.", required=True)
 _STAGE = flags.DEFINE_string("stage", "all", "corpus, train, evaluate, report or all.")
-flags.mark_flags_as_required(["config", "workdir"])
+flags.mark_flag_as_required("config")
 
 
 def main(_) -> None:

@@ -4,17 +4,20 @@ import os
 from pathlib import Path
 import tempfile
 
-# Most of a test's time is compilation: of small programs, and of the same ones again where a stage starts anew.
-_COMPILED = tempfile.TemporaryDirectory(prefix="g_pt_tests_")
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ |= {
-  "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-  "JAX_COMPILATION_CACHE_DIR": _COMPILED.name,
-  "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-  "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-}
-_ONE_DEVICE = dict(os.environ)
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4".strip()
+# A worker of pytest-xdist has the environment of its controller, and the controller's folder of compiled programs.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+  # Most of a test's time is compilation: of small programs, and of the same ones again where a stage starts anew.
+  _COMPILED = tempfile.TemporaryDirectory(prefix="g_pt_tests_")
+  os.environ.setdefault("JAX_PLATFORMS", "cpu")
+  os.environ |= {
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    "JAX_COMPILATION_CACHE_DIR": _COMPILED.name,
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+  }
+_FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
+_ONE_DEVICE = os.environ | {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "").removesuffix(_FOUR_DEVICES).strip()}
+os.environ["XLA_FLAGS"] = f"{_ONE_DEVICE['XLA_FLAGS']} {_FOUR_DEVICES}".strip()
 
 from absl import flags
 import hypothesis
