@@ -15,6 +15,7 @@ from g_pt.tasks.base import Metric
 DECAYS = (math.inf, 1.0, 0.5, 0.25, 0.125)
 LEVELS = 24  # of each metric that an optimizer is tuned for
 EASIEST = 0.25  # share of the way from the start to the best, in the metric's coordinate, without a level
+TIE = 1.02  # ratio of crossings that are alike
 
 
 class Curves(NamedTuple):
@@ -89,7 +90,7 @@ def crossing(
 
 def levels(metric: Metric, mean: Float[np.ndarray, "combination point"]) -> Float[np.ndarray, "level"]:
   """Even in the metric's coordinate, the last of them the best of any curve; all alike where no curve gets better."""
-  start, best = mean[0, 0], mean.max() if metric.higher_is_better else mean.min()
+  start, best = mean[0, 0], mean.flat[np.argmax(metric.gain(mean))]
   values = np.linspace(start, best, 1001)
   coordinate = np.asarray(metric.coordinate(jnp.asarray(values, jnp.float32)), np.float64)
   # Up from 0, whichever way the metric goes: the share of the way.
@@ -103,5 +104,18 @@ def earliest(
   """The curve that is the first as good as `level`; where none is, the one that comes nearest."""
   reached = crossing(step, mean, np.full(len(mean), level), metric.higher_is_better)
   if np.isnan(reached).all():
-    return int(np.argmax(mean.max(axis=1)) if metric.higher_is_better else np.argmin(mean.min(axis=1)))
+    return int(np.argmax(metric.gain(mean).max(axis=1)))
   return int(np.nanargmin(reached))
+
+
+def fewest_best(crossings: Float[np.ndarray, "level combination"]) -> Int[np.ndarray, "best"]:
+  """The fewest combinations, found greedily, one of which is the first to cross each level, or ties with the first.
+
+  NaN: it never crosses. Some combination crosses each level.
+  """
+  first = crossings <= TIE * np.nanmin(crossings, axis=1, keepdims=True)
+  best = []
+  while len(first):
+    best.append(int(np.argmax(first.sum(axis=0))))
+    first = first[~first[:, best[-1]]]
+  return np.array(sorted(best), np.int64)

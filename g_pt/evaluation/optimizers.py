@@ -25,11 +25,12 @@ from jaxtyping import Array, Float, Int
 import numpy as np
 
 from g_pt import keys, progress, workdir
-from g_pt.corpus.generate import initial_parameters, side_by_side
+from g_pt.corpus.generate import side_by_side
 from g_pt.errors import ConfigError, UserError
 from g_pt.evaluation import bootstrap, curves, trials
 from g_pt.evaluation.curves import Curves
-from g_pt.tasks.base import Task
+from g_pt.tasks import recipes
+from g_pt.tasks.base import Data, Task
 
 FOLDER = "optimizers"  # in a corpus's folder
 WIDENINGS = 6  # of a grid whose best learning rate is at an edge
@@ -43,13 +44,12 @@ class Settings:
 
   networks: int = 64  # fresh ones, those that a G.pt updates
   tuning_networks: int = 16  # others, by which learning rates and decays are chosen; a group of runs is as large
-  points: int = 100  # of a curve, evenly spaced in log(step)
+  points: int = 50  # of a curve, evenly spaced in log(step)
   optimizers: tuple[str, ...] | None = None  # None: all of the task's
 
   def __post_init__(self):
-    for name, least in (("networks", 2), ("tuning_networks", 1), ("points", 2)):
-      if getattr(self, name) < least:
-        raise ValueError(f"evaluate.optimizers.{name}: {getattr(self, name)} is less than {least}")
+    recipes.at_least(2, self, "networks", "points")
+    recipes.at_least(1, self, "tuning_networks")
 
 
 class Baseline(NamedTuple):
@@ -63,21 +63,27 @@ class Baseline(NamedTuple):
 
 def fresh_networks(task: Task, seed: int, count: int) -> Float[Array, "net parameter"]:
   """Initial networks that final numbers are of: no corpus and no choice has seen them."""
-  return _networks(task, keys.stream(seed, "evaluate", "fresh"), count)
+  return _initial(task, [keys.stream(seed, "evaluate", "fresh", number) for number in range(count)])
 
 
 def tuning_networks(task: Task, seed: int, count: int) -> Float[Array, "net parameter"]:
   """Initial networks that optimizers are tuned on."""
-  return _networks(task, keys.stream(seed, "evaluate", "tuning"), count)
+  return _initial(task, [keys.stream(seed, "evaluate", "tuning", number) for number in range(count)])
 
 
-def _networks(task: Task, key: Array, count: int) -> Float[Array, "net parameter"]:
-  of_each = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(count))
-  return jax.jit(functools.partial(initial_parameters, task))(of_each)
+def _initial(task: Task, of_each: Sequence[Array]) -> Float[Array, "net parameter"]:
+  """A network a key. One after another, as batched decompositions may hang on a CPU; compiled once, however many."""
+  init = _initializer(task)
+  return jnp.stack([init(key) for key in of_each])
+
+
+@functools.cache
+def _initializer(task: Task) -> Callable[[Array], Float[Array, "parameter"]]:
+  return jax.jit(lambda key: task.spec.flatten(task.network.init(key)))
 
 
 def baselines(
-  task: Task, recipe: Any, data: Any, settings: Settings, seed: int, folder: str | Path
+  task: Task, recipe: Any, data: Data, settings: Settings, seed: int, folder: str | Path
 ) -> dict[str, Baseline]:
   """By name each optimizer that the settings ask for: read from its own file in `folder`, or made and kept there.
 
@@ -88,7 +94,7 @@ def baselines(
   unknown = [name for name in names if name not in task.training.optimizers]
   if unknown:
     known = ", ".join(task.training.optimizers)
-    raise ConfigError(f"evaluate.optimizers.optimizers: unknown {unknown[0]!r}; those of {task.name!r} are: {known}")
+    raise ConfigError(f"optimizers: unknown {unknown[0]!r}; those of {task.name!r} are: {known}")
   under = _made_under(task, recipe, settings, seed)
   paths = {name: Path(folder) / f"{name}.npz" for name in names}
   found = {name: read(path, under) for name, path in paths.items() if path.exists()}
@@ -145,15 +151,18 @@ def read(path: Path, made_under: dict[str, Any]) -> Baseline:
 
 
 def best_combinations(task: Task, tuning: Curves) -> Int[np.ndarray, "best"]:
-  """Those that are the first to reach some level of some metric; one that diverges anywhere is not among them."""
+  """The first to reach each level of the task's metrics; one that diverges anywhere is not among them."""
   means = {name: tuning.mean("recorded", name) for name in task.measurement.metrics}
   sound = np.flatnonzero(np.all([np.isfinite(mean).all(axis=1) for mean in means.values()], axis=0))
-  best = set()
-  for name, mean in means.items() if len(sound) else ():
+  if not len(sound):
+    return sound
+  crossings = []
+  for name, mean in means.items():
     metric = task.metric(name)
     for level in curves.levels(metric, mean[sound]):
-      best.add(int(sound[curves.earliest(tuning.step[sound], mean[sound], float(level), metric)]))
-  return np.array(sorted(best), np.int64)
+      wanted = np.full(len(sound), level)
+      crossings.append(curves.crossing(tuning.step[sound], mean[sound], wanted, metric.higher_is_better))
+  return sound[curves.fewest_best(np.stack(crossings))]
 
 
 def tune(task: Task, run: Callable[[list[tuple[float, float]]], Curves], centre: int) -> tuple[Curves, bool]:
@@ -180,7 +189,7 @@ def tune(task: Task, run: Callable[[list[tuple[float, float]]], Curves], centre:
 
 
 def _measured(
-  task: Task, recipe: Any, data: Any, settings: Settings, seed: int, names: Sequence[str], shown: Any
+  task: Task, recipe: Any, data: Data, settings: Settings, seed: int, names: Sequence[str], shown: Any
 ) -> Iterator[tuple[str, Baseline]]:
   """Each optimizer in turn, while the next one's program is compiled beside it."""
   data = jax.device_put(data)

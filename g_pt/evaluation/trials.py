@@ -17,7 +17,7 @@ from g_pt.corpus.generate import groups_at_once, side_by_side
 from g_pt.evaluation import curves
 from g_pt.evaluation.curves import Curves
 from g_pt.tasks import population
-from g_pt.tasks.base import Task
+from g_pt.tasks.base import Data, Judged, Recipe, Task
 
 PARTS = ("recorded", "final")  # of the data, that a trial can be measured on
 
@@ -35,7 +35,7 @@ class Trial(NamedTuple):
 class Runner:
   """Runs the trials of one optimizer, all by one program: groups are of one size, curves of one number of points."""
 
-  def __init__(self, task: Task, recipe: Any, data: Any, group: int, points: int, measure: Callable[..., Any]):
+  def __init__(self, task: Task, recipe: Recipe, data: Data, group: int, points: int, measure: Callable[..., Any]):
     self.group, self._points, self._measure = group, points, measure
     self._data, self._steps = data, recipe.steps(data)
     self._judged = {part: task.measurement.part(data, recipe, part) for part in PARTS}
@@ -59,7 +59,7 @@ class Runner:
 
 
 def measure(
-  task: Task, theta: Float[Array, "point run parameter"], judged: Any
+  task: Task, theta: Float[Array, "point run parameter"], judged: Judged
 ) -> dict[str, Float[Array, "point run"]]:
   """The metrics alone: the other numbers, of training examples for instance, would take most of the time."""
 

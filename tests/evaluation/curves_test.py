@@ -11,8 +11,8 @@ import pytest
 from g_pt.evaluation import curves
 from g_pt.tasks.base import Metric
 
-LOSS = Metric("loss", False, best_prompt=0.0)
-RETURN = Metric("return", True, best_prompt=500.0, coordinate=lambda value: value / 100)
+LOSS = Metric(label="loss", higher_is_better=False, best_prompt=0.0)
+RETURN = Metric(label="return", higher_is_better=True, best_prompt=500.0, coordinate=lambda value: value / 100)
 STEP = np.array([0, 1, 10, 100, 1000])
 
 
@@ -113,3 +113,12 @@ def test_the_earliest_is_the_first_there_or_else_the_nearest():
   mean = np.array([[4.0, 3.0, 2.0, 1.9, 1.8], [4.0, 3.9, 3.0, 1.0, 0.5], [4.0, 3.9, 3.5, 3.0, 0.4]])
   assert [curves.earliest(step, mean, level, LOSS) for level in (3.0, 1.85, 1.5, 0.45, 0.1)] == [0, 1, 1, 2, 2]
   assert [curves.earliest(step, -mean, -level, RETURN) for level in (3.0, 1.85, 1.5, 0.45, 0.1)] == [0, 1, 1, 2, 2]
+
+
+def test_the_fewest_combinations_that_are_first_or_tie():
+  nan = np.nan
+  crossings = np.array([[10.0, 10.1, 30.0, nan], [20.0, 20.1, 19.9, 50.0], [nan, nan, 90.0, 60.0]])
+  # The second ties with the first, the first is no better: one of them will do. 90 is no tie with 60.
+  np.testing.assert_array_equal(curves.fewest_best(crossings), [0, 3])
+  np.testing.assert_array_equal(curves.fewest_best(crossings[:, [1, 3]]), [0, 1])
+  np.testing.assert_array_equal(curves.fewest_best(np.array([[10.0, 10.3], [10.3, 10.0]])), [0, 1])
