@@ -50,6 +50,7 @@ class Section(NamedTuple):
   caption: str = ""
   figures: Mapping[str, Figure] = {}
   note: str = ""
+  wide: bool = False  # a figure takes the whole width, not what the others beside it leave
 
 
 class Table(NamedTuple):

@@ -108,7 +108,7 @@ def on_log(step: Int[np.ndarray, "point"] | Float[np.ndarray, "point"]) -> Float
 
 def log_steps(figure: go.Figure, last: int) -> go.Figure:
   """A logarithmic axis on which step 0 has a place."""
-  shown = ticks(1.0, float(last))
+  shown = ticks(1.0, float(last), (1, 2, 5) if last <= 1000 else (1, 3))
   span = [float(np.log10(_STEP_ZERO * 0.85)), float(np.log10(max(last, 2) * 1.12))]
   return figure.update_xaxes(
     type="log",
@@ -119,9 +119,9 @@ def log_steps(figure: go.Figure, last: int) -> go.Figure:
   )
 
 
-def ticks(low: float, high: float) -> list[float]:
-  """1, 2 and 5 times the powers of ten."""
-  round_numbers = (size * 10.0**power for power in range(-9, 10) for size in (1, 2, 5))
+def ticks(low: float, high: float, sizes: tuple[int, ...] = (1, 2, 5)) -> list[float]:
+  """These sizes times the powers of ten."""
+  round_numbers = (size * 10.0**power for power in range(-9, 10) for size in sizes)
   return [number for number in round_numbers if low <= number <= high]
 
 

@@ -21,6 +21,7 @@ from g_pt.report.results import Evaluated
 from g_pt.report.sections import training
 
 _LIBRARIES = ("g-pt-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "plotly")
+_NARROW = 4  # columns of a table that has another beside it
 
 
 def write(
@@ -105,7 +106,8 @@ def _section(section: Section, first: int) -> str:
   if section.caption:
     parts.append(_paragraph(section.caption, "caption"))
   if section.figures:
-    parts.append(f'<div class="figures">{"".join(plots)}</div>')
+    kind = "figures wide" if section.wide else "figures"
+    parts.append(f'<div class="{kind}">{"".join(plots)}</div>')
   if section.note:
     parts.append(_paragraph(section.note, "note"))
   return f"<section>{''.join(parts)}</section>"
@@ -122,7 +124,8 @@ def _table(one: Table) -> str:
     f'<tr><th scope="row">{_text(name)}</th>{"".join(f"<td>{_text(cell)}</td>" for cell in cells)}</tr>'
     for name, *cells in one.rows
   )
-  return f"<table><caption>{_text(one.title)}</caption>{head}<tbody>{''.join(rows)}</tbody></table>"
+  body = f"<table><caption>{_text(one.title)}</caption>{head}<tbody>{''.join(rows)}</tbody></table>"
+  return f'<div class="{"table wide" if len(one.header) > _NARROW else "table"}">{body}</div>'
 
 
 def _origin(values: Mapping[str, Any], found: Mapping[str, Evaluated], command: str) -> str:

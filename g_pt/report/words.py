@@ -101,4 +101,4 @@ def decay(share: float | int | None) -> str:
   """After which share of the run the learning rate is 0; None: never."""
   if share is None:
     return "constant"
-  return "whole run" if share == 1 else f"{Fraction(share).limit_denominator(64)} of the run"
+  return "the whole run" if share == 1 else f"{Fraction(share).limit_denominator(64)} of the run"

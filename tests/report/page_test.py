@@ -84,7 +84,7 @@ def test_key_numbers_and_captions(write):
   for value in ("-0.123", "2.35 → 0.400", "30 steps", "1.23M"):
     assert f"<dd>{value}</dd>" in text
   assert "of AdamW, the fastest optimizer here" in text
-  assert "Not as good within 700 steps: SGD." in text
+  assert "Not as good within 700 steps: SGD; SGD on held-out data." in text
   assert "asked for 5 values, from 0.05" in text
 
 

@@ -52,7 +52,8 @@ def test_an_interval_says_which_end_lies_beyond_the_run(ends, expected):
 
 
 @pytest.mark.parametrize(
-  ("share", "expected"), [(0.125, "1/8 of the run"), (0.5, "1/2 of the run"), (1.0, "whole run"), (None, "constant")]
+  ("share", "expected"),
+  [(0.125, "1/8 of the run"), (0.5, "1/2 of the run"), (1.0, "the whole run"), (None, "constant")],
 )
 def test_decay_is_a_share_of_the_run(share, expected):
   assert words.decay(share) == expected

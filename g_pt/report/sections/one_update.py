@@ -39,17 +39,17 @@ def section(found: Evaluated, view: View) -> Section:
   optimizers = _by_part(found.summary["optimizers"])
   if not optimizers:
     return Section(title, note="This task names no optimizers to compare one update with.")
-  drawn, notes = {}, []
+  drawn, never = {}, []
   for part in optimizers:
     curves = _curves(found, part)
     levels = found.array(f"start.{part}"), found.array(f"achieved.{part}")
     heading = f"{words.capital(view.metric.label)} over optimizer steps"
     drawn[words.on_part(heading, part)] = figure(*levels, curves, view.metric)
-    never = [words.optimizer(name) for name, curve in curves.items() if curve.steps is None]
-    if never:
-      within = words.on_part(f"Not as good within {words.count(found.summary['optimizer_steps'])} steps", part)
-      notes.append(f"{within}: {', '.join(never)}.")
-  return Section(title, _caption(found), drawn, " ".join(notes))
+    names = ", ".join(words.optimizer(name) for name, curve in curves.items() if curve.steps is None)
+    if names:
+      never.append(names if part == "recorded" else f"{names} on {words.PARTS[part]}")
+  within = f"Not as good within {words.count(found.summary['optimizer_steps'])} steps"
+  return Section(title, _caption(found), drawn, f"{within}: {'; '.join(never)}." if never else "", wide=True)
 
 
 def tables(found: Evaluated, view: View) -> tuple[Table, ...]:
@@ -88,7 +88,8 @@ def figure(
   marks.log_steps(drawn, last)
   levels = [achieved, start, *(marks.middle(curve.metric).ravel() for curve in curves.values())]
   drawn.update_yaxes(range=_without_outliers(np.concatenate(levels), float(start.mean()), metric))
-  return drawn.update_layout(height=marks.HEIGHT + 70, legend={"itemwidth": 40})
+  # The margin has room for a label that begins near the end of the axis.
+  return drawn.update_layout(height=marks.HEIGHT + 70, legend={"itemwidth": 40}, margin={"r": 150})
 
 
 def _by_part(parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,7 +209,7 @@ def _mark_matches(drawn: go.Figure, curves: Mapping[str, Curve], mean: float, me
     # No upper end: the bar leaves the axis.
     ends = [steps if low is None else low, 9.0 * curves[name].step[-1] if high is None else high]
     left, x, right = (float(at) for at in marks.on_log(np.asarray([ends[0], steps, ends[1]])))
-    bar = {"array": [right - x], "arrayminus": [x - left], "color": colour, "thickness": 1.5}
+    bar = {"array": [right - x], "arrayminus": [x - left], "color": colour, "thickness": 2.5, "width": 7}
     ring = {"symbol": "circle", "size": 9, "color": colour, "line": {"width": 2, "color": "white"}}
     drawn.add_trace(marks.point(x, mean, ring, name, error_x=bar))
     # The earlier, the further away, so that no leader runs through another's label.

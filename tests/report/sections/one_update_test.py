@@ -109,7 +109,7 @@ def test_each_part_of_the_data_has_its_figure_with_its_own_numbers(found, view, 
     curve = traces["SGD, learning rate 0.3, constant"]
     np.testing.assert_allclose(curve.y, of[f"curve.sgd.{part}"].mean(axis=0))
     assert [trace.x[0] for trace in figure.data if trace.marker.symbol == "circle"] == [steps]
-  assert section.note == "Not as good within 700 steps: SGD. Not as good within 700 steps, held-out data: SGD."
+  assert section.note == "Not as good within 700 steps: SGD; SGD on held-out data."
 
 
 def test_numbers_have_a_column_for_each_part(found, view, summaries):
