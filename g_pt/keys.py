@@ -9,15 +9,15 @@ from __future__ import annotations
 import zlib
 
 import jax
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
 
-def stream(seed: int, *path: str | int) -> Array:
+def stream(seed: int, *path: str | int | Int[Array, ""]) -> Array:
   """The key of a stream, such as `stream(0, "corpus", "run", 5)`."""
   return fold(jax.random.key(seed), *path)
 
 
-def fold(key: Array, *path: str | int) -> Array:
+def fold(key: Array, *path: str | int | Int[Array, ""]) -> Array:
   """The key with names (by their CRC-32) and numbers folded in, one after another."""
   for part in path:
     key = jax.random.fold_in(key, zlib.crc32(part.encode()) if isinstance(part, str) else part)
