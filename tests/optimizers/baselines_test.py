@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from g_pt import keys
-from g_pt.baselines.baselines import Baseline, OptimizersConfig, load_or_run
-from g_pt.baselines.curves import Curves
 from g_pt.errors import ConfigError, UserError
 from g_pt.optimizers import baselines, curves
+from g_pt.optimizers.baselines import Baseline, OptimizersConfig, load_or_run
+from g_pt.optimizers.curves import Curves
 
 SETTINGS = OptimizersConfig(networks=3, tuning_networks=2, points=4, optimizers=("sgd", "adamw"))
 SEED = 3
