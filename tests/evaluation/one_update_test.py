@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def test_fresh_networks_are_asked_for_the_best(gpt, context, one):
   updated = gpt.update(theta, own, jnp.full(3, prompt), context(0).key("one_update"))
   assert one.summary["prompt"] == prompt and one.summary["networks"] == 3
   for part in ("recorded", "final", "whole"):
-    numbers = gpt.evaluate(updated, part)
+    numbers = jax.device_get(gpt.evaluate(updated, part))
     assert set(one.summary["numbers"][part]) == set(numbers)
     found = one.summary["numbers"][part]["test_loss"]
     assert found["mean"] == pytest.approx(numbers["test_loss"].mean(), rel=1e-5)
