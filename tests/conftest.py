@@ -49,18 +49,21 @@ def toy():
     del data_dir
     rng = np.random.default_rng(0)
     images = rng.normal(size=(60, 7)).astype(np.float32)
-    labels = np.argmax(images @ rng.normal(size=(7, 3)), axis=1).astype(np.int32)
-    return datasets.Images(datasets.Examples(images[:43], labels[:43]), datasets.Examples(images[43:], labels[43:]))
+    weights = rng.normal(size=(7, 3))
+    images = np.concatenate([images, rng.normal(size=(13, 7)).astype(np.float32)])
+    labels = np.argmax(images @ weights, axis=1).astype(np.int32)
+    parts = zip(np.split(images, [43, 60]), np.split(labels, [43, 60]))
+    return datasets.Images(*(datasets.Examples(*part) for part in parts))
 
-  return classifiers.classifier(
+  return classifiers.task(
     name="toy",
-    network=classifiers.MLP((5, 3)),
+    classifier=classifiers.MLP((5, 3)),
     hidden_layers=classifiers.mlp_hidden_layers((5, 3)),
     input_shape=(7,),
     load=load,
     metrics={
-      "test_loss": Metric("test loss (nats)", False, best_prompt=0.1, recursive_prompt=0.1),
-      "test_error": Metric("test error (%)", False, best_prompt=2.0, recursive_prompt=2.0),
+      "test_loss": Metric(label="test loss (nats)", higher_is_better=False, best_prompt=0.1),
+      "test_error": Metric(label="test error (%)", higher_is_better=False, best_prompt=2.0),
     },
     recipe=SupervisedRecipe(epochs=2, batch_size=8),
   )

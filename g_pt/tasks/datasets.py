@@ -24,7 +24,7 @@ class Examples(NamedTuple):
 
 
 Pixels = Num[Array | np.ndarray, "example ..."]
-PerChannel = Float[Array, "channel"] | None
+PerChannel = Float[Array | np.ndarray, "channel"] | None
 
 
 def scaled(images: Pixels, mean: PerChannel, std: PerChannel) -> Float[Array | np.ndarray, "example ..."]:
