@@ -41,7 +41,7 @@ def one_of(choices: Sequence[str], recipe: object, field: str) -> None:
     raise ValueError(f"{field}: unknown {value!r}; it is one of: {', '.join(choices)}")
 
 
-def _finite(field: str, value: float) -> None:
+def _finite(field: str, value: float | int) -> None:
   if not math.isfinite(value):
     raise ValueError(f"{field}: {value} is not finite")
 
