@@ -40,7 +40,8 @@ def test_what_cannot_be_is_refused_by_its_name(kind, field, value, message):
 @pytest.mark.parametrize("field", ["momentum", "weight_decay"])
 def test_momentum_and_weight_decay_are_finite_and_not_below_0(field):
   assert getattr(SupervisedRecipe(**{field: 0.0}), field) == 0
-  for value, why in ((-0.1, "is less than 0"), (math.nan, "is not a finite number"), (math.inf, "is not a finite number")):
+  unbounded = "is not a finite number"
+  for value, why in ((-0.1, "is less than 0"), (math.nan, unbounded), (math.inf, unbounded)):
     with pytest.raises(ValueError, match=f"^{field}: {value} {why}"):
       SupervisedRecipe(**{field: value})
 
