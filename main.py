@@ -29,8 +29,10 @@ flags.mark_flag_as_required("config")
 def main(_) -> None:
   logging.set_verbosity(logging.ERROR)  # Orbax tells of every file it opens
   try:
+    if not hasattr(_CONFIG.value, "to_dict"):
+      raise TypeError(f"--config: get_config() gives {_CONFIG.value!r}; a ConfigDict is needed")
     values = _CONFIG.value.to_dict()
-  except OSError as error:  # a missing file is told of only here
+  except Exception as error:  # a file that is missing or fails is told of only here
     raise errors.flag_error(error, sys.argv) from None
   experiment = config.parse(values)
   stages.run(experiment, Path(_WORKDIR.value), _STAGE.value, shlex.join(["python", *sys.argv]))
@@ -39,7 +41,7 @@ def main(_) -> None:
 def _parse_flags(arguments: list[str]) -> list[str]:
   try:
     return flags.FLAGS(arguments)
-  except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError, ImportError) as error:
+  except Exception as error:  # whatever an experiment file may raise
     raise errors.flag_error(error, arguments) from None
 
 

@@ -19,16 +19,16 @@ from g_pt.corpus.generate import CorpusConfig
 from g_pt.corpus.split import SplitConfig
 from g_pt.description import Description, describe
 from g_pt.errors import ConfigError
-from g_pt.evaluation import optimizers
 from g_pt.fields import Fields, Settings
 from g_pt.generator import DiffusionConfig, SampleConfig
+from g_pt.optimizers.baselines import OptimizersConfig
 from g_pt.plugins import PLUGINS
 from g_pt.sharding import MeshConfig
 from g_pt.train.step import TrainConfig
 
 # Parts of a description, and of an experiment beside it; `corpus`, `model` and `evaluate` are made of several.
 _DESCRIBED: dict[str, type[Settings]] = {"diffusion": DiffusionConfig, "sample": SampleConfig}
-_PARTS: dict[str, type[Settings]] = {"train": TrainConfig, "optimizers": optimizers.Settings, "mesh": MeshConfig}
+_PARTS: dict[str, type[Settings]] = {"train": TrainConfig, "optimizers": OptimizersConfig, "mesh": MeshConfig}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Experiment(Description):
   experiments: tuple[str, ...]  # with the trained model: names of PLUGINS
   evaluate: Mapping[str, Settings]  # of each of PLUGINS
   train: TrainConfig
-  optimizers: optimizers.Settings
+  optimizers: OptimizersConfig
   mesh: MeshConfig
 
 

@@ -52,9 +52,11 @@ def toy():
     del data_dir
     rng = np.random.default_rng(0)
     images = rng.normal(size=(60, 7)).astype(np.float32)
-    labels = np.argmax(images @ rng.normal(size=(7, 3)), axis=1).astype(np.int32)
-    train, recorded, final = (slice(0, 43), slice(43, 53), slice(53, 60))
-    return datasets.Images(*(datasets.Examples(images[part], labels[part]) for part in (train, recorded, final)))
+    weights = rng.normal(size=(7, 3))
+    images = np.concatenate([images, rng.normal(size=(13, 7)).astype(np.float32)])
+    labels = np.argmax(images @ weights, axis=1).astype(np.int32)
+    parts = zip(np.split(images, [43, 60]), np.split(labels, [43, 60]))
+    return datasets.Images(*(datasets.Examples(*part) for part in parts))
 
   return classifiers.task(
     name="toy",

@@ -67,7 +67,8 @@ def test_all_stages_run(name, tmp_path):
   stages.run(config.parse(values), tmp_path, "all")
   summary = workdir.read_json(tmp_path / workdir.SUMMARY)
   assert np.isfinite(summary["alignment"]["test"]["final"]["mean"])
-  assert all(np.isfinite(list(numbers.values())).all() for numbers in summary["one_update"]["numbers"]["final"].values())
+  for numbers in summary["one_update"]["numbers"]["final"].values():
+    assert np.isfinite(list(numbers.values())).all()
   assert summary["corpus"]["rejected"] == 0
   assert (tmp_path / workdir.REPORT).stat().st_size > 10_000
 

@@ -11,12 +11,12 @@ PACKAGE = Path(__file__).parent.parent / "g_pt"
 
 # From the ground up: a module imports from lower lines and from its own package, never from a neighbour in its line.
 LAYERS = (
-  ("errors", "host_memory", "keys", "progress"),
+  ("bootstrap", "compilation_cache", "errors", "host_memory", "keys", "progress"),
   ("fields",),
   ("parameters", "workdir", "sharding", "checkpointing"),
   ("tasks",),
   ("corpus",),
-  ("models", "diffusion"),
+  ("models", "diffusion", "optimizers"),
   ("generator",),
   ("train", "description"),
   ("gpt",),

@@ -11,8 +11,7 @@ from g_pt import config, plugins, stages, workdir
 from g_pt.evaluation.base import Result
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
-from g_pt.report.sections.base import Section
-from g_pt.report.table import Table
+from g_pt.report.base import Section, Table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +28,7 @@ def test_a_toy_evaluation_is_configured_made_drawn_and_summed_up(
   smoke_workdir, smoke_values, tmp_path, monkeypatch, capsys
 ):
   evaluation = types.SimpleNamespace(Settings=Settings, USES=(), run=run)
-  section = types.ModuleType("toy")
+  section = types.SimpleNamespace(keys=lambda found, view: ())
   section.section = lambda found, view: Section("A toy of a section", "It has a caption.", {})
   section.tables = lambda found, view: (Table("Toys", (), (("largest weight", f"{found.summary['largest']:.3f}"),)),)
   monkeypatch.setitem(plugins.PLUGINS, "toy", plugins.Plugin(evaluation, section))

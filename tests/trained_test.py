@@ -19,7 +19,8 @@ def test_a_public_load_is_the_whole_way(gpt, smoke_workdir):
 
 
 def test_statistics_read_are_those_that_were_written(gpt, smoke_workdir, tmp_path):
-  arrangement = tuple((name, tuple(range(len(shape)))) for name, shape in zip(gpt.task.spec.names, gpt.task.spec.shapes))
+  spec = gpt.task.spec
+  arrangement = tuple((name, tuple(range(len(shape)))) for name, shape in zip(spec.names, spec.shapes))
   trained.write_trained(tmp_path, {}, gpt.statistics, arrangement)
   found, there = trained.read_statistics(tmp_path)
   assert there == arrangement

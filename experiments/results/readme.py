@@ -132,7 +132,8 @@ def main() -> None:
   _, _, after = rest.partition(END)
   wanted = f"{before}{BEGIN}\n{table()}\n{END}{after}"
   if arguments.check and wanted != text:
-    parser.exit(1, "README.md: its results are not those of experiments/results; python -m experiments.results.readme\n")
+    remedy = "python -m experiments.results.readme"
+    parser.exit(1, f"README.md: its results are not those of experiments/results; {remedy}\n")
   if not arguments.check:
     workdir.write_bytes(Path(README), wanted.encode())
 

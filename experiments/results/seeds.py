@@ -1,6 +1,6 @@
 """Runs an experiment with several seeds, everything anew for each, and keeps their summaries.
 
-  command   python -m experiments.results.seeds --experiment=digits_loss [--seeds=0,1,2] [--workdir=runs/digits_loss_seeds]
+  command   python -m experiments.results.seeds --experiment=digits_loss [--seeds=0,1,2] [--workdir=DIR]
 
 Each seed has a folder of its own below the workdir; one that is done is not run
 again, one that was interrupted goes on.

@@ -163,7 +163,7 @@ def groups_at_once() -> int:
   return joblib.cpu_count() if jax.default_backend() == "cpu" else 1
 
 
-def side_by_side(function: Callable[[int], Any], arguments: Iterable[int], at_once: int) -> Iterator[Any]:
+def side_by_side(function: Callable[[Any], Any], arguments: Iterable[Any], at_once: int) -> Iterator[Any]:
   """`map(function, arguments)` in threads, never more than `at_once` results ahead of the one who asks."""
   pending: collections.deque[Future] = collections.deque()
   with ThreadPoolExecutor(at_once) as pool:

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 import numpy as np
 
+from g_pt.bootstrap import mean_interval
 from g_pt.corpus.statistics import PromptRange
 from g_pt.evaluation.base import Context, Result, Starts
-from g_pt.evaluation.bootstrap import mean_interval
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
 from g_pt.gpt import GPT

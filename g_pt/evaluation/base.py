@@ -18,10 +18,10 @@ import numpy as np
 
 from g_pt.corpus.split import Split
 from g_pt.corpus.store import Corpus
-from g_pt.evaluation import optimizers
 from g_pt.fields import Settings
 from g_pt.gpt import GPT
 from g_pt.keys import stream
+from g_pt.optimizers.baselines import Baseline, OptimizersConfig, load_or_run
 
 
 class Result(NamedTuple):
@@ -53,7 +53,7 @@ class Context:
   split: Split
   seed: int
   training_seconds: float
-  optimizers: optimizers.Settings
+  optimizers: OptimizersConfig
   optimizers_folder: Path  # where their curves are kept: beside the corpus
 
   def key(self, *path: str | int) -> Array:
@@ -64,10 +64,10 @@ class Context:
     """Of the first `count` runs of a kind: train, validation or test."""
     return starts_of(self.corpus, self.gpt.metric_name, getattr(self.split, runs)[:count])
 
-  def baselines(self) -> dict[str, optimizers.Baseline]:
+  def baselines(self) -> dict[str, Baseline]:
     """The optimizers' curves, which are kept beside the corpus and made where they are missing."""
     gpt, folder = self.gpt, self.optimizers_folder
-    return optimizers.baselines(gpt.task, gpt.recipe, gpt.data, self.optimizers, self.seed, folder)
+    return load_or_run(gpt.task, gpt.recipe, gpt.data, self.optimizers, self.seed, folder)
 
   def numbers(self, theta: Float[Array, "net parameter"]) -> dict[str, dict[str, Float[np.ndarray, "net"]]]:
     """Every number of networks, on each part of the task's data."""

@@ -8,9 +8,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from g_pt.evaluation import optimizers
 from g_pt.evaluation.base import Context, Result
 from g_pt.fields import Settings as Base
+from g_pt.optimizers import baselines
 
 USES = ("sample", "optimizers")
 
@@ -24,7 +24,7 @@ def run(context: Context, settings: Settings) -> Result:
   """One sample at the best prompt for each network, on every part of the task's data, and steps to match."""
   del settings
   gpt = context.gpt
-  networks = optimizers.fresh_networks(gpt.task, context.seed, context.optimizers.networks)
+  networks = baselines.fresh_networks(gpt.task, context.seed, context.optimizers.networks)
   before = context.numbers(networks)
   prompt = gpt.metric.best_prompt
   own = jnp.asarray(before["recorded"][gpt.metric_name])
@@ -33,14 +33,14 @@ def run(context: Context, settings: Settings) -> Result:
   matched: dict[str, Any] = {}
   level = float(after["recorded"][gpt.metric_name].mean())
   curves = {
-    name: (baseline, optimizers.choose(gpt.task, baseline, gpt.metric_name, level))
+    name: (baseline, baselines.choose(gpt.task, baseline, gpt.metric_name, level))
     for name, baseline in context.baselines().items()
   }
   for part in ("recorded", "final"):
     achieved = after[part][gpt.metric_name]
     arrays |= {f"start.{part}": before[part][gpt.metric_name], f"achieved.{part}": achieved}
     matched[part] = {
-      name: optimizers.steps_to_match(gpt.task, baseline, choice, gpt.metric_name, part, achieved)
+      name: baselines.steps_to_match(gpt.task, baseline, choice, gpt.metric_name, part, achieved)
       for name, (baseline, choice) in curves.items()
     }
     for name, (baseline, choice) in curves.items():

@@ -118,7 +118,7 @@ ENVIRONMENT = ppo.Environment(reset=functools.partial(_CARTPOLE.reset, params=_S
 _NETWORKS = ppo.Networks(forward, _value)
 
 
-def evaluate(actor: Parameters, episodes: UInt32[Array, "episode 2"]) -> dict[str, Float[Array, ""]]:
+def evaluate(actor: Parameters, episodes: UInt32[Array | np.ndarray, "episode 2"]) -> dict[str, Float[Array, ""]]:
   """Mean return over episodes of the likelier action each time, and the mean's standard error."""
   keys = jax.random.wrap_key_data(jnp.asarray(episodes))
   observation, state = jax.vmap(ENVIRONMENT.reset)(keys)

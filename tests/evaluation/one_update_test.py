@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from g_pt import config
 from g_pt.corpus.split import split_runs
 from g_pt.corpus.store import Corpus
-from g_pt.evaluation import alignment, corpus, model, one_update, optimizers
+from g_pt.evaluation import alignment, corpus, model, one_update
 from g_pt.evaluation.base import Context
+from g_pt.optimizers import baselines
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +34,13 @@ def one(context):
 
 
 def test_fresh_networks_are_asked_for_the_best(gpt, context, one):
-  theta = optimizers.fresh_networks(gpt.task, 0, 3)
+  theta = baselines.fresh_networks(gpt.task, 0, 3)
   own = gpt.evaluate(theta)["test_loss"]
   prompt = gpt.metric.best_prompt
   updated = gpt.update(theta, own, jnp.full(3, prompt), context(0).key("one_update"))
   assert one.summary["prompt"] == prompt and one.summary["networks"] == 3
   for part in ("recorded", "final", "whole"):
-    numbers = gpt.evaluate(updated, part)
+    numbers = jax.device_get(gpt.evaluate(updated, part))
     assert set(one.summary["numbers"][part]) == set(numbers)
     found = one.summary["numbers"][part]["test_loss"]
     assert found["mean"] == pytest.approx(numbers["test_loss"].mean(), rel=1e-5)
@@ -55,7 +57,7 @@ def test_the_optimizers_train_the_same_networks(one):
 
 
 def test_no_network_of_the_corpus_is_updated(gpt, context):
-  theta = np.asarray(optimizers.fresh_networks(gpt.task, 0, 3))
+  theta = np.asarray(baselines.fresh_networks(gpt.task, 0, 3))
   known = context(0).corpus.read(context(0).corpus.theta).reshape(-1, theta.shape[1])
   assert np.abs(theta[:, None] - known[None]).max(axis=2).min() > 0.01
 

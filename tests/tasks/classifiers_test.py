@@ -47,7 +47,7 @@ def one_by_one(network, batch):
 def test_logits_of_a_group_are_those_of_each(case):
   network, parameters, batch = case
   alone = jax.vmap(lambda p: network.apply({"params": p}, batch.images), in_axes=-1, out_axes=-1)(parameters)
-  group = jax.jit(network.logits_of_group)(parameters, batch.images)
+  group = jax.jit(network.logits)(parameters, batch.images)
   np.testing.assert_allclose(group, alone, rtol=1e-5, atol=1e-5)
 
 
@@ -55,7 +55,7 @@ def test_the_loss_of_a_group_and_its_gradient_are_those_of_each(case):
   network, parameters, batch = case
   weights = jnp.arange(1.0, RUNS + 1)  # a cotangent for each run
   values, gradients = [], []
-  for loss in (lambda p: network.loss_of_group(p, batch), one_by_one(network, batch)):
+  for loss in (lambda p: network.loss(p, batch), one_by_one(network, batch)):
     values.append(jax.jit(loss)(parameters))
     gradients.append(jax.jit(jax.grad(lambda p, loss=loss: jnp.sum(weights * loss(p))))(parameters))
   np.testing.assert_allclose(*values, rtol=1e-5)
@@ -84,19 +84,23 @@ def test_patches_times_a_kernel_are_a_strided_convolution():
   np.testing.assert_allclose(product, plain, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("axis", [0, 1])
-def test_evaluation_takes_any_vmap_and_any_number_of_examples(toy, axis):
-  data = toy.load(None)
-  networks = [jax.jit(toy.init)(key) for key in jax.random.split(jax.random.key(3), 4)]
-  alone = [jax.jit(toy.evaluate)(network, data) for network in networks]
-  stack = jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=axis), *networks)
-  together = jax.jit(jax.vmap(toy.evaluate, in_axes=(axis, None)))(stack, data)
-  twice = jax.tree.map(lambda x: jnp.moveaxis(x, axis, 0).reshape(2, 2, *np.delete(x.shape, axis)), stack)
-  nested = jax.jit(jax.vmap(jax.vmap(toy.evaluate, in_axes=(0, None)), in_axes=(0, None)))(twice, data)
-  for name in alone[0]:
-    wanted = [numbers[name] for numbers in alone]
-    np.testing.assert_allclose(together[name], wanted, rtol=1e-5)
-    np.testing.assert_allclose(nested[name].ravel(), wanted, rtol=1e-5)
+def test_numbers_of_many_networks_are_those_of_each_by_its_definition(toy):
+  """However many there are, a stack of one among them, and whatever the number of examples."""
+  judged = toy.measurement.part(toy.load(None), toy.training.recipe, "recorded")
+  networks = [jax.jit(toy.network.init)(key) for key in jax.random.split(jax.random.key(3), 4)]
+  evaluate = jax.jit(toy.measurement.evaluate)
+  together = evaluate(jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=-1), *networks), judged)
+  assert set(together) == {"test_loss", "test_error", "train_loss", "train_error"}
+  module = classifiers.MLP((5, 3))
+  for i, network in enumerate(networks):
+    alone = evaluate(jax.tree.map(lambda x: x[..., None], network), judged)
+    for split, examples in judged.splits.items():
+      logits = module.apply({"params": network}, jnp.asarray(examples.images))
+      loss = -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(len(examples.labels)), examples.labels])
+      error = 100 * np.mean(np.argmax(logits, axis=1) != examples.labels)
+      for name, wanted in {f"{split}_loss": loss, f"{split}_error": error}.items():
+        np.testing.assert_allclose(together[name][i], wanted, rtol=1e-5)
+        np.testing.assert_allclose(alone[name], [wanted], rtol=1e-5)
 
 
 @pytest.mark.parametrize("at_once", [1, 5, 17, 50])
@@ -155,5 +159,5 @@ def test_augmented_images_are_crops_of_the_padded_one_half_of_them_mirrored():
 
 def test_inputs_are_normalised_channel_by_channel():
   images = np.array([[[[0, 255]]]], np.uint8)
-  data = Images(None, None, np.array([127.5, 255.0], np.float32), np.array([127.5, 51.0], np.float32))
+  data = Images(None, None, None, np.array([127.5, 255.0], np.float32), np.array([127.5, 51.0], np.float32))
   np.testing.assert_allclose(data.inputs(images), [[[[-1.0, 0.0]]]], atol=1e-6)

@@ -78,12 +78,17 @@ def home(tmp_path, monkeypatch):
 def test_any_image_set_is_a_task_by_its_name(name, tmp_path, home):
   make(tmp_path, name)
   data = tasks.get(name).load(str(tmp_path))
-  for split in SIZES:
-    images, labels = images_of(split, (28, 28, 1))
-    found = getattr(data, split)
-    np.testing.assert_array_equal(found.images, images)
-    np.testing.assert_array_equal(found.labels, labels)
-  train = images_of("train", (28, 28, 1))[0]
+  train, labels = images_of("train", (28, 28, 1))
+  np.testing.assert_array_equal(data.train.images, train)
+  np.testing.assert_array_equal(data.train.labels, labels)
+  images, labels = images_of("test", (28, 28, 1))
+  assert len(data.recorded.labels) == 2 and len(data.final.labels) == 3
+  # Every image of the test split lies in one of the parts, with its label; no two images are the same.
+  found, where = (np.concatenate([getattr(part, field) for part in data[1:3]]) for field in ("images", "labels"))
+  index = [int(np.argmax((images == image).all(axis=(1, 2, 3)))) for image in found]
+  assert sorted(index) == list(range(5))
+  np.testing.assert_array_equal(found, images[index])
+  np.testing.assert_array_equal(where, labels[index])
   np.testing.assert_allclose(data.mean, train.mean(), rtol=1e-5)
   np.testing.assert_allclose(data.std, train.std(), rtol=1e-5)
   inputs = data.inputs(data.train.images)
@@ -103,7 +108,8 @@ def test_a_second_start_decodes_nothing(tmp_path, home, monkeypatch):
   assert len(list(folder.glob("g_pt-*.npz"))) == 1
   monkeypatch.setattr(datasets, "_decode", lambda *_: pytest.fail("decoded again"))
   again = datasets.tfds_images("kmnist", str(tmp_path))
-  np.testing.assert_array_equal(again.train.images, first.train.images)
+  for field in ("train", "recorded", "final"):
+    np.testing.assert_array_equal(getattr(again, field).images, getattr(first, field).images)
 
 
 def test_a_broken_cache_is_made_again(tmp_path, home):
@@ -112,7 +118,7 @@ def test_a_broken_cache_is_made_again(tmp_path, home):
   (cache,) = folder.glob("g_pt-*.npz")
   cache.write_bytes(cache.read_bytes()[:1000])
   again = datasets.tfds_images("kmnist", str(tmp_path))
-  np.testing.assert_array_equal(again.test.images, first.test.images)
+  np.testing.assert_array_equal(again.final.images, first.final.images)
 
 
 def test_data_that_may_not_be_written_to_is_cached_at_home(tmp_path, home):
@@ -141,6 +147,28 @@ def test_sets_that_cannot_serve_are_refused(name):
     tasks.get(name)
 
 
+def pixels(examples):
+  return {(image.tobytes(), int(label)) for image, label in zip(*examples)}
+
+
+def test_parts_of_the_digits_are_apart_and_cover_them():
+  from sklearn.datasets import load_digits
+
+  data = datasets.digits()
+  assert [len(part.labels) for part in data[:3]] == [1437, 180, 180]
+  images, labels = load_digits(return_X_y=True)
+  assert len(set(map(bytes, images))) == len(images)  # no two are the same
+  train, recorded, final = (pixels(part) for part in data[:3])
+  assert len(train | recorded | final) == len(images)
+  np.testing.assert_array_equal(
+    np.bincount(np.concatenate([part.labels for part in data[:3]])), np.bincount(labels)
+  )
+  # Both halves are of all classes, and the same each time.
+  assert np.bincount(data.recorded.labels).min() > 5 and np.bincount(data.final.labels).min() > 5
+  again = datasets.digits()
+  np.testing.assert_array_equal(again.final.images, data.final.images)
+
+
 MNIST_LABELS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 REAL = Path(__file__).parents[3] / "shared" / "tensorflow_datasets"
 
@@ -153,6 +181,6 @@ REAL = Path(__file__).parents[3] / "shared" / "tensorflow_datasets"
 def test_the_real_sets_are_whole(name, shape, labels):
   data = tasks.get(name).load(str(REAL))
   assert data.train.images.shape == (60_000 if name == "mnist" else 50_000, *shape)
-  assert data.test.images.shape == (10_000, *shape)
+  assert data.recorded.images.shape == data.final.images.shape == (5000, *shape)
   np.testing.assert_array_equal(np.bincount(data.train.labels), np.broadcast_to(labels, 10))
   np.testing.assert_allclose(data.inputs(data.train.images[:5000]).std(), 1, atol=0.05)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from g_pt.errors import ConfigError
-from g_pt.tasks.supervised import OPTIMIZERS, SupervisedRecipe, evaluate_group, minibatch_order, train_group
+from g_pt.tasks import classifiers, population
+from g_pt.tasks.supervised import OPTIMIZERS, SupervisedRecipe, minibatch_order
 
 RUNS, EPOCHS, PER_EPOCH = 3, 2, 5
 SAVED = np.array([0, 1, 4, EPOCHS * PER_EPOCH], np.int32)
@@ -43,7 +44,12 @@ def directions(optimizer, momentum, decay):
   return direction
 
 
-def train_alone(task, recipe, data, gradient, theta, rate):
+def cosine(step):
+  """The recipe's own factor on the learning rate."""
+  return 0.5 * (1 + math.cos(math.pi * (step // PER_EPOCH) / EPOCHS))
+
+
+def train_alone(recipe, data, gradient, theta, rate, decay):
   """One network, one step after another; its parameters after the saved steps."""
   order_key, batch_key = jax.random.split(KEY)
   order = minibatch_order(order_key, len(data.train.labels), recipe)
@@ -51,9 +57,8 @@ def train_alone(task, recipe, data, gradient, theta, rate):
   theta = np.asarray(theta, np.float64)
   kept = [theta]
   for step in range(EPOCHS * PER_EPOCH):
-    batch = task.batch(data, order[step], jax.random.fold_in(batch_key, step))
-    decayed = rate * 0.5 * (1 + math.cos(math.pi * (step // PER_EPOCH) / EPOCHS))
-    theta = theta - decayed * direction(np.asarray(gradient(jnp.float32(theta), batch), np.float64), theta)
+    batch = classifiers.random_minibatch(data, order[step], jax.random.fold_in(batch_key, step))
+    theta = theta - rate * decay(step) * direction(np.asarray(gradient(jnp.float32(theta), batch), np.float64), theta)
     if step + 1 in SAVED:
       kept.append(theta)
   return np.stack(kept)
@@ -66,61 +71,84 @@ def data(toy):
 
 @pytest.fixture(scope="module")
 def initial(toy):
-  return jax.vmap(lambda key: toy.spec.flatten(toy.init(key)))(jax.random.split(jax.random.key(0), RUNS))
+  return jax.vmap(lambda key: toy.spec.flatten(toy.network.init(key)))(jax.random.split(jax.random.key(0), RUNS))
 
 
 @pytest.fixture(scope="module")
-def train(toy):
-  return jax.jit(functools.partial(train_group, toy, toy.recipe))
+def train(toy, data):
+  """(initial, rates, key) -> RunGroup by the toy's recipe."""
+  recipe = toy.training.recipe
+  compiled = jax.jit(functools.partial(population.train_and_measure, toy, recipe))
+  return lambda initial, rates, key=KEY: compiled(data, initial, rates, recipe.decay(data), key, SAVED)
 
 
 @pytest.fixture(scope="module")
 def gradient(toy):
-  """(theta, batch) -> gradient of one network's loss."""
-  return jax.jit(jax.grad(lambda theta, batch: toy.loss(toy.spec.unflatten(theta), batch)))
+  """(theta, batch) -> gradient of one network's cross-entropy."""
+  module = classifiers.MLP((5, 3))
+
+  def loss(theta, batch):
+    logits = module.apply({"params": toy.spec.unflatten(theta)}, batch.images)
+    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), batch.labels[:, None], axis=1))
+
+  return jax.jit(jax.grad(loss))
 
 
 @pytest.fixture(scope="module")
 def evaluate(toy, data):
-  """theta -> every number of one network."""
-  return jax.jit(lambda theta: toy.evaluate(toy.spec.unflatten(theta), data))
+  """theta -> every recorded number of one network."""
+  judged = toy.measurement.part(data, toy.training.recipe, "recorded")
+  compiled = jax.jit(functools.partial(population.evaluate, toy))
+  return lambda theta: {name: value[0] for name, value in compiled(theta[None], judged).items()}
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_group_trains_as_each_network_alone(toy, data, initial, gradient, optimizer):
-  recipe = dataclasses.replace(toy.recipe, optimizer=optimizer, weight_decay=0.01)
+  recipe = dataclasses.replace(toy.training.recipe, optimizer=optimizer, weight_decay=0.01)
   rates = RATES * (0.1 if optimizer in ("adamw", "rmsprop") else 1)
-  group = jax.jit(functools.partial(train_group, toy, recipe))(data, initial, rates, KEY, SAVED)
-  assert group.theta.shape == (RUNS, len(SAVED), toy.spec.size)
-  for run in range(RUNS):
-    alone = train_alone(toy, recipe, data, gradient, initial[run], rates[run])
-    np.testing.assert_allclose(group.theta[run], alone, rtol=1e-5, atol=1e-5)
-  moved = np.abs(group.theta[:, -1] - group.theta[:, 0]).mean()
+  run = jax.jit(functools.partial(toy.training.run, recipe))
+  theta = run(data, initial, rates, recipe.decay(data), KEY, SAVED)
+  assert theta.shape == (len(SAVED), RUNS, toy.spec.size)
+  for i in range(RUNS):
+    alone = train_alone(recipe, data, gradient, initial[i], rates[i], cosine)
+    np.testing.assert_allclose(theta[:, i], alone, rtol=1e-5, atol=1e-5)
+  moved = np.abs(theta[-1] - theta[0]).mean()
   assert moved > 1e-3
 
 
-def test_recorded_metrics_are_those_of_the_saved_networks(data, initial, train, evaluate):
-  group = train(data, initial, RATES, KEY, SAVED)
+def test_any_table_of_factors_may_stand_for_the_recipe_s(toy, data, initial, gradient):
+  recipe = toy.training.recipe
+  decay = np.random.default_rng(0).uniform(0, 1, EPOCHS * PER_EPOCH).astype(np.float32)
+  run = jax.jit(functools.partial(toy.training.run, recipe))
+  theta = run(data, initial, RATES, decay, KEY, SAVED)
+  alone = train_alone(recipe, data, gradient, initial[1], RATES[1], lambda step: decay[step])
+  np.testing.assert_allclose(theta[:, 1], alone, rtol=1e-5, atol=1e-5)
+  with pytest.raises(ValueError, match="decay: 9 factors for 10 steps"):
+    run(data, initial, RATES, decay[:-1], KEY, SAVED)
+
+
+def test_recorded_metrics_are_those_of_the_saved_networks(initial, train, evaluate):
+  group = train(initial, RATES)
   for run in range(RUNS):
     for checkpoint in range(len(SAVED)):
       for name, value in evaluate(group.theta[run, checkpoint]).items():
         np.testing.assert_allclose(group.metrics[name][run, checkpoint], value, rtol=1e-5)
 
 
-def test_runs_of_a_group_do_not_touch_each_other(toy, data, initial, train):
-  group = train(data, initial, RATES, KEY, SAVED)
+def test_runs_of_a_group_do_not_touch_each_other(initial, train):
+  group = train(initial, RATES)
   # The neighbours start elsewhere; one of them has even diverged.
   others = initial.at[0].set(jnp.nan).at[2].multiply(3.0)
-  again = train(data, others, RATES * np.array([9, 1, 9], np.float32), KEY, SAVED)
+  again = train(others, RATES * np.array([9, 1, 9], np.float32))
   np.testing.assert_array_equal(again.theta[1], group.theta[1])
   assert np.isnan(again.theta[0]).all()
-  alone = train(data, initial[1:2], RATES[1:2], KEY, SAVED)
+  alone = train(initial[1:2], RATES[1:2])
   np.testing.assert_allclose(alone.theta[0], group.theta[1], rtol=1e-5, atol=1e-6)
 
 
-def test_the_group_s_key_orders_its_minibatches(data, initial, train):
-  group = train(data, initial, RATES, KEY, SAVED)
-  other = train(data, initial, RATES, jax.random.key(6), SAVED)
+def test_the_group_s_key_orders_its_minibatches(initial, train):
+  group = train(initial, RATES)
+  other = train(initial, RATES, jax.random.key(6))
   np.testing.assert_array_equal(other.theta[:, 0], initial)
   assert np.abs(other.theta[:, 1] - group.theta[:, 1]).max() > 1e-4
 
@@ -135,14 +163,15 @@ def test_each_epoch_visits_every_example_at_most_once():
   assert (epochs[0] != epochs[1]).mean() > 0.8
 
 
-def test_evaluating_a_group_is_evaluating_each(toy, data, initial, evaluate):
-  numbers = jax.jit(functools.partial(evaluate_group, toy))(initial, data)
-  for run in range(RUNS):
-    for name, value in evaluate(initial[run]).items():
-      np.testing.assert_allclose(numbers[name][run], value, rtol=1e-6)
-
-
 def test_steps_leave_out_the_last_smaller_batch(data):
   assert SupervisedRecipe(epochs=3, batch_size=8).steps(data) == 15
   with pytest.raises(ConfigError, match="corpus.recipe.batch_size: 44 is more than the 43 training examples"):
     SupervisedRecipe(batch_size=44).steps(data)
+
+
+def test_no_more_examples_are_measured_than_there_are(toy, data):
+  for field, there in (("test_examples", 17), ("train_examples", 43)):
+    toy.measurement.part(data, dataclasses.replace(toy.training.recipe, **{field: there}), "recorded")
+    recipe = dataclasses.replace(toy.training.recipe, **{field: there + 1})
+    with pytest.raises(ConfigError, match=f"^corpus.recipe.{field}: {there + 1} is more than the {there}"):
+      toy.measurement.part(data, recipe, "recorded")

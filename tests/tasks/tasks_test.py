@@ -1,6 +1,7 @@
 """Every task of the table by the same tests, on its own data where that ships with a package, else on stand-ins."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 from g_pt import tasks
-from g_pt.behaviour import Behaviour
+from g_pt.tasks import cartpole, classifiers, population
+from g_pt.tasks.base import PARTS, Recipe
 from g_pt.tasks.datasets import Examples, Images
 
 # Images of the tasks whose data has to be downloaded: the shape of one.
@@ -17,13 +19,22 @@ EXAMPLES = 7
 
 
 def stand_in(shape):
-  """Noise in the shape of a dataset: 11 training and 13 test examples of all ten classes."""
+  """Noise in the shape of a dataset: 11 training, 13 recorded and 5 final examples of several classes."""
   rng = np.random.default_rng(0)
 
   def examples(count):
     return Examples(rng.integers(0, 256, (count, *shape), np.uint8), (np.arange(count) % 10).astype(np.int32))
 
-  return Images(examples(11), examples(13), *np.full((2, shape[-1]), 128, np.float32))
+  return Images(examples(11), examples(13), examples(5), *np.full((2, shape[-1]), 128, np.float32))
+
+
+# One network's own forward pass, parameters and inputs -> outputs [example, output], beside that of a stack.
+FORWARD = {
+  "digits": classifiers.MLP((10, 10)),
+  "mnist": classifiers.MLP((10, 10)),
+  "cifar10": classifiers.CNN((16, 32), 10),
+  "cartpole": cartpole.MLP((32, 32, 2), 0.01),
+}
 
 
 @pytest.fixture(scope="module", params=tasks.TASKS)
@@ -31,16 +42,45 @@ def case(request):
   """(task, its data, one network)."""
   task = tasks.get(request.param)
   data = stand_in(STAND_INS[task.name]) if task.name in STAND_INS else task.load(None)
-  return task, data, jax.jit(task.init)(jax.random.key(0))
+  return task, data, jax.jit(task.network.init)(jax.random.key(0))
 
 
-def batch_of(task, data):
-  return task.batch(data, jnp.arange(EXAMPLES), jax.random.key(1))
+@pytest.fixture(scope="module")
+def evaluate(case):
+  """(network, part) -> every number of one network on the part."""
+  task, data, _ = case
+  compiled = jax.jit(task.measurement.evaluate)
+  recipe = short(task)
+
+  def numbers(network, part="recorded"):
+    stack = jax.tree.map(lambda x: x[..., None], network)
+    return compiled(stack, task.measurement.part(data, recipe, part))
+
+  return numbers
+
+
+def short(task):
+  """A recipe of the task that stand-ins and seconds suffice for."""
+  if task.name == "cartpole":
+    return dataclasses.replace(task.training.recipe, iterations=2, environments=4, epochs=2, episodes=64)
+  return dataclasses.replace(task.training.recipe, epochs=2, batch_size=5, optimizer="sgd", weight_decay=0.0)
+
+
+def inputs_of(task, data, key):
+  """EXAMPLES inputs of the network: the task's own where it has any."""
+  if task.training.inputs is not None:
+    return task.training.inputs(data, key, EXAMPLES)
+  return jax.random.uniform(key, (EXAMPLES, 4), minval=-1, maxval=1)
+
+
+def apply_one(task, network, inputs):
+  """Outputs of a stack of one."""
+  return jax.jit(task.network.apply)(jax.tree.map(lambda x: x[..., None], network), inputs)[..., 0]
 
 
 def test_networks_start_finite_and_differ_by_key(case):
   task, _, network = case
-  init = jax.jit(task.init)
+  init = jax.jit(task.network.init)
   theta = task.spec.flatten(network)
   assert np.isfinite(theta).all()
   np.testing.assert_array_equal(task.spec.flatten(init(jax.random.key(0))), theta)
@@ -54,90 +94,148 @@ def test_spec_round_trip_is_exact(case):
   jax.tree.map(np.testing.assert_array_equal, task.spec.unflatten(theta), network)
 
 
-def test_loss_is_finite_and_every_parameter_has_a_gradient(case):
+def test_a_step_of_descent_is_finite_and_moves_every_parameter(case):
+  """Plain, without weight decay: every parameter has a gradient."""
   task, data, network = case
-  if task.loss is None:
+  if not isinstance(data, Images):
     pytest.skip(f"{task.name} descends no loss of a batch")
-  loss, gradient = jax.jit(jax.value_and_grad(task.loss))(network, batch_of(task, data))
-  assert loss.shape == () and np.isfinite(loss)
-  for name, part in task.spec.layers(task.spec.flatten(gradient)).items():
-    assert np.isfinite(part).all() and np.any(part != 0), name
+  recipe = short(task)
+  run = jax.jit(functools.partial(task.training.run, recipe))
+  initial = jnp.stack([task.spec.flatten(network)] * 2)
+  rates, saved = jnp.array([recipe.learning_rate, 0.0]), jnp.array([0, 1])
+  theta = run(data, initial, rates, recipe.decay(data), jax.random.key(1), saved)
+  assert theta.shape == (2, 2, task.spec.size) and np.isfinite(theta).all()
+  np.testing.assert_array_equal(theta[0], initial)
+  np.testing.assert_array_equal(theta[1, 1], initial[1])
+  for name, part in task.spec.layers(theta[1, 0] - theta[0, 0]).items():
+    assert np.any(part != 0), name
 
 
-def test_evaluate_measures_every_metric(case):
-  task, data, network = case
-  numbers = jax.jit(task.evaluate)(network, data)
-  assert set(task.metrics) <= set(numbers)
-  for name, value in numbers.items():
-    assert value.shape == () and np.isfinite(value), name
+def test_every_part_is_measured_by_finite_numbers_and_the_recorded_one_by_every_metric(case, evaluate):
+  task, _, network = case
+  assert task.measurement.parts[:2] == PARTS[:2] and set(task.measurement.parts) <= set(PARTS)
+  by_part = {part: evaluate(network, part) for part in task.measurement.parts}
+  for part, numbers in by_part.items():
+    assert set(task.measurement.metrics) <= set(numbers), part
+    for name, value in numbers.items():
+      assert value.shape == (1,) and np.isfinite(value).all(), (part, name)
+  for name in by_part["final"]:
+    assert by_part["final"][name] != by_part["recorded"][name], name
 
 
-def test_a_metric_s_scale_is_monotone_and_its_prompts_are_better_than_a_random_network(case):
-  task, data, network = case
-  numbers = jax.jit(task.evaluate)(network, data)
-  for name, metric in task.metrics.items():
-    value = jnp.linspace(min(metric.best_prompt, numbers[name]), max(metric.best_prompt, numbers[name]), 50)
+def test_the_whole_is_both_parts(case):
+  task, data, _ = case
+  if not isinstance(data, Images):
+    assert task.measurement.parts == ("recorded", "final")
+    return
+  part = functools.partial(task.measurement.part, data, short(task))
+  whole, (recorded, final) = part("whole").splits, (part(name).splits["test"] for name in ("recorded", "final"))
+  assert set(part("recorded").splits) == {"test", "train"} and set(whole) == set(part("final").splits) == {"test"}
+  jax.tree.map(
+    lambda whole, *parts: np.testing.assert_array_equal(whole, np.concatenate(parts)), whole["test"], recorded, final
+  )
+
+
+def test_a_recipe_s_first_examples_are_of_the_recorded_part_alone(case):
+  task, data, _ = case
+  if not isinstance(data, Images):
+    pytest.skip(f"{task.name} is not measured on examples")
+  recipe = dataclasses.replace(short(task), test_examples=3, train_examples=4)
+  recorded = task.measurement.part(data, recipe, "recorded").splits
+  np.testing.assert_array_equal(recorded["test"].images, data.recorded.images[:3])
+  np.testing.assert_array_equal(recorded["train"].labels, data.train.labels[:4])
+  np.testing.assert_array_equal(task.measurement.part(data, recipe, "final").splits["test"].images, data.final.images)
+
+
+def test_unknown_parts_are_refused(case):
+  task, data, _ = case
+  with pytest.raises(ValueError, match=f"unknown part 'test'; there is: {', '.join(task.measurement.parts)}"):
+    task.measurement.part(data, short(task), "test")
+
+
+def test_a_metric_s_scale_is_monotone_and_its_best_prompt_is_better_than_a_random_network(case, evaluate):
+  task, _, network = case
+  numbers = evaluate(network)
+  for name, metric in task.measurement.metrics.items():
+    own = float(numbers[name][0])
+    value = jnp.linspace(min(metric.best_prompt, own), max(metric.best_prompt, own), 50)
     coordinate = metric.coordinate(value)
     assert np.isfinite(coordinate).all()
     step = np.diff(coordinate)
     assert (step > 0).all() or (step < 0).all(), name
-    for prompt in (metric.best_prompt, metric.recursive_prompt):
-      assert metric.is_better(prompt, float(numbers[name])), name
+    assert metric.gain(metric.best_prompt) > metric.gain(own), name
 
 
-def test_a_network_that_diverged_is_never_the_best(case):
-  task, data, network = case
-  evaluate = jax.jit(task.evaluate)
-  lost = evaluate(jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), network), data)
-  for name, metric in task.metrics.items():
-    assert not metric.is_better(float(lost[name]), float(evaluate(network, data)[name])), name
+def test_a_network_that_diverged_is_never_the_best(case, evaluate):
+  task, _, network = case
+  lost, own = evaluate(jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), network)), evaluate(network)
+  for name, metric in task.measurement.metrics.items():
+    assert not metric.gain(float(lost[name][0])) > metric.gain(float(own[name][0])), name
 
 
-def test_permuting_hidden_units_keeps_the_function(case):
+def test_permuting_hidden_units_keeps_the_function(case, evaluate):
   task, data, network = case
   theta = task.spec.flatten(network)
   index = task.spec.permutation_index(task.spec.random_permutations(jax.random.key(2)))
   assert (theta[index] != theta).mean() > 0.3
   permuted = task.spec.unflatten(theta[index])
-  if not isinstance(data, Images):
-    evaluate = jax.jit(task.evaluate)
-    for name, value in evaluate(permuted, data).items():
-      np.testing.assert_allclose(value, evaluate(network, data)[name], rtol=1e-4)
-    return
-  forward = jax.jit(task.forward)
-  inputs = jnp.asarray(data.inputs(data.test.images[:EXAMPLES]))
-  out = forward(network, inputs)
+  inputs = inputs_of(task, data, jax.random.key(1))
+  out = apply_one(task, network, inputs)
   assert out.shape[0] == EXAMPLES and np.std(out, axis=0).min() > 0
-  np.testing.assert_allclose(forward(permuted, inputs), out, rtol=1e-5, atol=1e-5)
+  np.testing.assert_allclose(apply_one(task, permuted, inputs), out, rtol=1e-5, atol=1e-5)
+  if not isinstance(data, Images):
+    for name, value in evaluate(permuted).items():
+      np.testing.assert_allclose(value, evaluate(network)[name], rtol=1e-4)
 
 
-def test_networks_can_be_told_apart_by_their_logits_and_brought_together(case):
-  """On the task's inputs, of many at once as of one, with the same gradients."""
+def test_many_networks_compute_as_each_alone_with_the_same_gradients(case):
+  """So that networks can be told apart by their outputs, and brought together."""
   task, data, _ = case
-  networks = jax.vmap(lambda key: task.spec.flatten(task.init(key)))(jax.random.split(jax.random.key(0), 4))
-  target, start = networks.reshape(2, 2, -1)
+  init = jax.jit(task.network.init)
+  theta = 3 * jnp.stack([task.spec.flatten(init(key)) for key in jax.random.split(jax.random.key(0), 2)])
+  inputs = inputs_of(task, data, jax.random.key(1))
+  assert np.abs(inputs_of(task, data, jax.random.key(2)) - inputs).max() > 0
+  module = FORWARD[task.name]
 
-  def loss(theta, task):
-    return Behaviour(task, 1.0, EXAMPLES).loss(3 * target, theta, data, jax.random.key(1)).sum()
+  def alone(theta):
+    return jnp.stack([module.apply({"params": task.spec.unflatten(own)}, inputs) for own in theta], axis=-1)
 
-  inputs = task.inputs(data, jax.random.key(1), EXAMPLES)
-  assert task.forward(task.init(jax.random.key(0)), inputs).shape[0] == EXAMPLES
-  assert np.abs(task.inputs(data, jax.random.key(2), EXAMPLES) - inputs).max() > 0
-  value, gradient = jax.jit(jax.value_and_grad(loss), static_argnums=1)(3 * start, task)
-  one_by_one = dataclasses.replace(task, group_forward=None)
-  expected, expected_gradient = jax.jit(jax.value_and_grad(loss), static_argnums=1)(3 * start, one_by_one)
-  assert value > 1e-3
-  np.testing.assert_allclose(value, expected, rtol=1e-4)
+  def together(theta):
+    return task.network.apply(population.stack(task.spec, theta), inputs)
+
+  weight = jnp.asarray(np.random.default_rng(0).normal(size=jax.eval_shape(alone, theta).shape).astype(np.float32))
+  (out, gradient), (expected, expected_gradient) = (
+    jax.jit(lambda theta, f=f: (f(theta), jax.grad(lambda theta: jnp.sum(weight * f(theta)))(theta)))(theta)
+    for f in (together, alone)
+  )
+  assert out.shape == (EXAMPLES, out.shape[1], 2) and np.abs(out[..., 0] - out[..., 1]).max() > 1e-3
+  np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-5)
   np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-3, atol=1e-4 * np.abs(expected_gradient).max())
+
+
+def test_inputs_are_training_images_without_their_labels(case):
+  task, data, _ = case
+  if not isinstance(data, Images):
+    assert task.training.inputs is None
+    return
+  # Nothing of the parts that networks are judged on is looked at.
+  blind = data._replace(recorded=None, final=None)
+  inputs = np.asarray(task.training.inputs(blind, jax.random.key(1), 40))
+  assert inputs.shape == (40, *data.train.images.shape[1:])
+  if task.name != "cifar10":  # whose images are augmented
+    own = {image.tobytes() for image in np.asarray(data.inputs(data.train.images), np.float32)}
+    assert {image.tobytes() for image in inputs} <= own
 
 
 def test_the_recipe_names_its_learning_rate_and_every_optimizer(case):
   task, data, _ = case
-  assert task.recipe.learning_rate > 0 and dataclasses.is_dataclass(task.recipe)
-  for optimizer in task.optimizers:
-    dataclasses.replace(task.recipe, optimizer=optimizer)
-  recipe = dataclasses.replace(task.recipe, batch_size=5) if task.name in STAND_INS else task.recipe
-  assert recipe.steps(data) > 0
+  recipe = task.training.recipe
+  assert isinstance(recipe, Recipe) and recipe.learning_rate > 0 and dataclasses.is_dataclass(recipe)
+  assert recipe.optimizer in task.training.optimizers
+  for optimizer in task.training.optimizers:
+    dataclasses.replace(recipe, optimizer=optimizer)
+  recipe = dataclasses.replace(recipe, batch_size=5) if task.name in STAND_INS else recipe
+  assert recipe.steps(data) == len(recipe.decay(data)) > 0
 
 
 def test_unknown_names_are_refused_with_those_there_are():

@@ -14,8 +14,8 @@ import numpy as np
 
 from g_pt import keys
 from g_pt.corpus.generate import groups_at_once, side_by_side
-from g_pt.evaluation import curves
-from g_pt.evaluation.curves import Curves
+from g_pt.optimizers import curves
+from g_pt.optimizers.curves import Curves
 from g_pt.tasks import population
 from g_pt.tasks.base import Data, Judged, Recipe, Task
 

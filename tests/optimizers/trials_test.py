@@ -1,6 +1,7 @@
 """Trials are real runs of the task, whatever group they are in and however the last group is filled."""
 
 import dataclasses
+import functools
 import math
 
 import jax
@@ -9,8 +10,8 @@ import numpy as np
 import pytest
 
 from g_pt import keys
-from g_pt.evaluation import curves, trials
-from g_pt.evaluation.optimizers import tuning_networks
+from g_pt.optimizers import curves, trials
+from g_pt.optimizers.baselines import tuning_networks
 from g_pt.tasks import population
 
 GROUP, POINTS = 2, 4
@@ -34,18 +35,19 @@ def test_curves_are_runs_of_the_task(case, toy):
   np.testing.assert_array_equal(found.learning_rate, [0.1, 0.03])
   np.testing.assert_array_equal(found.decay, [math.inf, 0.5])
   steps = recipe.steps(data)
+  train, evaluate = jax.jit(toy.training.run, static_argnums=0), jax.jit(functools.partial(population.evaluate, toy))
   for row, (rate, decay) in enumerate(combinations):
     saved = curves.log_points(curves.length(steps, decay), POINTS)
     np.testing.assert_array_equal(found.step[row], saved)
-    for group, members in enumerate(([0, 1], [2])):
-      theta = jax.jit(toy.training.run, static_argnums=0)(
-        recipe, data, networks[jnp.array(members)], jnp.full(len(members), rate), jnp.asarray(curves.cosine(steps, decay)),
-        keys.fold(key, group), jnp.asarray(saved),
-      )  # fmt: skip
+    table = jnp.asarray(curves.cosine(steps, decay))
+    # Whatever fills the last group, here the network itself, the network does not see it.
+    for group, members in enumerate(([0, 1], [2, 2])):
+      initial, own = networks[jnp.array(members)], keys.fold(key, group)
+      theta = train(recipe, data, initial, jnp.full(GROUP, rate), table, own, jnp.asarray(saved))
       for part in trials.PARTS:
         judged = toy.measurement.part(data, recipe, part)
         for point in range(POINTS + 1):
-          numbers = population.evaluate(toy, theta[point], judged)
+          numbers = evaluate(theta[point], judged)
           for name in toy.measurement.metrics:
             np.testing.assert_allclose(found.numbers[part][name][row, members, point], numbers[name], rtol=1e-4)
 
@@ -62,9 +64,8 @@ def test_a_short_run_ends_where_nothing_moves_any_more(case, toy):
   steps = recipe.steps(data)
   length = curves.length(steps, 0.25)
   assert length < steps
-  theta = jax.jit(toy.training.run, static_argnums=0)(
-    recipe, data, networks, jnp.full(3, 0.1), jnp.asarray(curves.cosine(steps, 0.25)), jax.random.key(1),
-    jnp.array([0, length - 1, length, steps]),
-  )  # fmt: skip
+  table, saved = jnp.asarray(curves.cosine(steps, 0.25)), jnp.array([0, length - 1, length, steps])
+  train = jax.jit(toy.training.run, static_argnums=0)
+  theta = train(recipe, data, networks, jnp.full(3, 0.1), table, jax.random.key(1), saved)
   assert (theta[1] != theta[2]).any()
   np.testing.assert_array_equal(theta[2], theta[3])

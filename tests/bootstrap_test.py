@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from g_pt.evaluation.bootstrap import interval, mean_interval
+from g_pt.bootstrap import interval, mean_interval
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_distribution():

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from g_pt.evaluation import curves
+from g_pt.optimizers import curves
 from g_pt.tasks.base import Metric
 
 LOSS = Metric(label="loss", higher_is_better=False, best_prompt=0.0)

@@ -24,32 +24,28 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 import numpy as np
 
-from g_pt import keys, progress, workdir
+from g_pt import bootstrap, keys, progress, workdir
 from g_pt.corpus.generate import side_by_side
 from g_pt.errors import ConfigError, UserError
-from g_pt.evaluation import bootstrap, curves, trials
-from g_pt.evaluation.curves import Curves
-from g_pt.tasks import recipes
+from g_pt.fields import Settings, limited
+from g_pt.optimizers import curves, trials
+from g_pt.optimizers.curves import Curves
 from g_pt.tasks.base import Data, Task
 
-FOLDER = "optimizers"  # in a corpus's folder
 WIDENINGS = 6  # of a grid whose best learning rate is at an edge
 # Middle learning rates of the grids that tuning begins with; of another optimizer the recipe's own.
 CENTRES = {"sgd": 0.3, "momentum": 0.1, "nesterov": 0.1, "adamw": 0.01, "adam": 0.003, "rmsprop": 0.003}
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class OptimizersConfig(Settings):
   """How much is run."""
 
-  networks: int = 64  # fresh ones, those that a G.pt updates
-  tuning_networks: int = 16  # others, by which learning rates and decays are chosen; a group of runs is as large
-  points: int = 50  # of a curve, evenly spaced in log(step)
+  networks: int = limited(64, least=2)  # fresh ones, those that a G.pt updates
+  # Others, by which learning rates and decays are chosen; a group of runs is as large.
+  tuning_networks: int = limited(16, least=1)
+  points: int = limited(50, least=2)  # of a curve, evenly spaced in log(step)
   optimizers: tuple[str, ...] | None = None  # None: all of the task's
-
-  def __post_init__(self):
-    recipes.at_least(2, self, "networks", "points")
-    recipes.at_least(1, self, "tuning_networks")
 
 
 class Baseline(NamedTuple):
@@ -82,8 +78,8 @@ def _initializer(task: Task) -> Callable[[Array], Float[Array, "parameter"]]:
   return jax.jit(lambda key: task.spec.flatten(task.network.init(key)))
 
 
-def baselines(
-  task: Task, recipe: Any, data: Data, settings: Settings, seed: int, folder: str | Path
+def load_or_run(
+  task: Task, recipe: Any, data: Data, settings: OptimizersConfig, seed: int, folder: str | Path
 ) -> dict[str, Baseline]:
   """By name each optimizer that the settings ask for: read from its own file in `folder`, or made and kept there.
 
@@ -108,7 +104,7 @@ def baselines(
   return {name: found[name] for name in names}
 
 
-def _made_under(task: Task, recipe: Any, settings: Settings, seed: int) -> dict[str, Any]:
+def _made_under(task: Task, recipe: Any, settings: OptimizersConfig, seed: int) -> dict[str, Any]:
   """What a file's curves depend on, but for its optimizer."""
   own, how = dataclasses.asdict(recipe), dataclasses.asdict(settings)
   del own["optimizer"], how["optimizers"]
@@ -130,7 +126,7 @@ def to_bytes(baseline: Baseline, made_under: dict[str, Any]) -> bytes:
 def read(path: Path, made_under: dict[str, Any]) -> Baseline:
   """The optimizer of a file; UserError where it is no such file, or was made under other settings."""
   try:
-    with np.load(path) as stored:
+    with path.open("rb") as file, np.load(file) as stored:
       arrays = dict(stored)
     lines = workdir.differences(made_under, json.loads(str(arrays.pop("made_under"))))
   except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
@@ -189,7 +185,7 @@ def tune(task: Task, run: Callable[[list[tuple[float, float]]], Curves], centre:
 
 
 def _measured(
-  task: Task, recipe: Any, data: Data, settings: Settings, seed: int, names: Sequence[str], shown: Any
+  task: Task, recipe: Any, data: Data, settings: OptimizersConfig, seed: int, names: Sequence[str], shown: Any
 ) -> Iterator[tuple[str, Baseline]]:
   """Each optimizer in turn, while the next one's program is compiled beside it."""
   data = jax.device_put(data)

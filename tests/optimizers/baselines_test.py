@@ -8,11 +8,11 @@ import pytest
 
 from g_pt import keys
 from g_pt.errors import ConfigError, UserError
-from g_pt.evaluation import curves, optimizers
-from g_pt.evaluation.curves import Curves
-from g_pt.evaluation.optimizers import Baseline, Settings, baselines
+from g_pt.optimizers import baselines, curves
+from g_pt.optimizers.baselines import Baseline, OptimizersConfig, load_or_run
+from g_pt.optimizers.curves import Curves
 
-SETTINGS = Settings(networks=3, tuning_networks=2, points=4, optimizers=("sgd", "adamw"))
+SETTINGS = OptimizersConfig(networks=3, tuning_networks=2, points=4, optimizers=("sgd", "adamw"))
 SEED = 3
 
 
@@ -26,12 +26,12 @@ def task(toy):
 @pytest.fixture(scope="module")
 def made(toy, tmp_path_factory):
   """(what was made, the folder it is kept in)."""
-  folder = tmp_path_factory.mktemp("corpus") / optimizers.FOLDER
-  return baselines(toy, toy.training.recipe, toy.load(None), SETTINGS, SEED, folder), folder
+  folder = tmp_path_factory.mktemp("corpus") / "optimizers"
+  return load_or_run(toy, toy.training.recipe, toy.load(None), SETTINGS, SEED, folder), folder
 
 
 def again(toy, folder, settings=SETTINGS, seed=SEED, **recipe):
-  return baselines(toy, dataclasses.replace(toy.training.recipe, **recipe), toy.load(None), settings, seed, folder)
+  return load_or_run(toy, dataclasses.replace(toy.training.recipe, **recipe), toy.load(None), settings, seed, folder)
 
 
 def assert_same(found, wanted):
@@ -48,11 +48,11 @@ def assert_same(found, wanted):
 
 
 def test_networks_are_of_their_own_streams(toy):
-  fresh, tuning = optimizers.fresh_networks(toy, SEED, 3), optimizers.tuning_networks(toy, SEED, 3)
+  fresh, tuning = baselines.fresh_networks(toy, SEED, 3), baselines.tuning_networks(toy, SEED, 3)
   assert fresh.shape == tuning.shape == (3, toy.spec.size)
   assert len(np.unique(np.concatenate([fresh, tuning]), axis=0)) == 6
   # However many there are: each has its number's key.
-  np.testing.assert_array_equal(optimizers.fresh_networks(toy, SEED, 2), fresh[:2])
+  np.testing.assert_array_equal(baselines.fresh_networks(toy, SEED, 2), fresh[:2])
   own = toy.network.init(keys.stream(SEED, "evaluate", "fresh", 2))
   np.testing.assert_allclose(toy.spec.flatten(own), fresh[2], rtol=1e-6)
 
@@ -123,7 +123,7 @@ def test_an_unknown_optimizer_is_refused(toy, tmp_path):
 
 
 def test_a_run_that_diverges_everywhere_is_refused(toy, tmp_path, monkeypatch):
-  monkeypatch.setitem(optimizers.CENTRES, "sgd", 1e30)
+  monkeypatch.setitem(baselines.CENTRES, "sgd", 1e30)
   with pytest.raises(UserError, match="optimizer 'sgd' diverges at every learning rate"):
     again(toy, tmp_path, dataclasses.replace(SETTINGS, optimizers=("sgd",)))
   assert not list(tmp_path.iterdir())
@@ -149,9 +149,9 @@ def descent(optimum, diverges=math.inf):
 @pytest.mark.parametrize("optimum", [3.0, 0.1, 0.003], ids=["above", "in the middle", "below"])
 def test_the_grid_grows_until_the_best_rate_is_inside(task, optimum):
   centre = curves.grid_index(0.1)
-  tuning, edge = optimizers.tune(task, descent(optimum), centre)
+  tuning, edge = baselines.tune(task, descent(optimum), centre)
   assert not edge
-  best = tuning.learning_rate[optimizers.best_combinations(task, tuning)]
+  best = tuning.learning_rate[baselines.best_combinations(task, tuning)]
   np.testing.assert_array_equal(np.unique(best), [optimum])
   index = curves.grid_index(optimum)
   grid = range(min(centre, index) - 1, max(centre, index) + 2)
@@ -159,22 +159,22 @@ def test_the_grid_grows_until_the_best_rate_is_inside(task, optimum):
 
 
 def test_a_best_rate_that_stays_at_the_edge_is_told(task):
-  tuning, edge = optimizers.tune(task, descent(1e9), centre=0)
+  tuning, edge = baselines.tune(task, descent(1e5), centre=0)
   assert edge
-  assert len(np.unique(tuning.learning_rate)) == 3 + optimizers.WIDENINGS
+  assert len(np.unique(tuning.learning_rate)) == 3 + baselines.WIDENINGS
 
 
 def test_what_diverges_is_never_best(task):
   # 1 would be the fastest by far until it is lost.
-  tuning, edge = optimizers.tune(task, descent(1.0, diverges=1.0), curves.grid_index(0.3))
+  tuning, edge = baselines.tune(task, descent(1.0, diverges=1.0), curves.grid_index(0.3))
   assert not edge
-  assert set(tuning.learning_rate[optimizers.best_combinations(task, tuning)]) == {0.3}
+  assert set(tuning.learning_rate[baselines.best_combinations(task, tuning)]) == {0.3}
 
 
 def test_where_all_diverge_the_grid_goes_down(task):
-  tuning, edge = optimizers.tune(task, descent(0.01, diverges=0.03), centre=1)
+  tuning, edge = baselines.tune(task, descent(0.01, diverges=0.03), centre=1)
   assert not edge
-  assert set(tuning.learning_rate[optimizers.best_combinations(task, tuning)]) == {0.01}
+  assert set(tuning.learning_rate[baselines.best_combinations(task, tuning)]) == {0.01}
 
 
 def baseline_of(tuning, fresh):
@@ -187,52 +187,52 @@ def baseline_of(tuning, fresh):
   return Baseline(curves_of({"recorded": tuning}), np.array([0, 1]), curves_of(fresh), False)
 
 
-FAST, LOW = [2.0, 1.0, 0.5, 0.4], [2.0, 1.5, 0.6, 0.2]
+FAST, LOW = [2.0, 1.0, 0.5, 0.375], [2.0, 1.5, 0.75, 0.25]
 
 
 def test_tuning_alone_decides_which_curve_is_matched(task):
   # On the fresh networks it is the other way round.
   baseline = baseline_of([[FAST], [LOW]], {"recorded": [[LOW], [FAST]]})
-  assert optimizers.choose(task, baseline, "test_loss", 1.0) == 0
-  assert optimizers.choose(task, baseline, "test_loss", 0.3) == 1
+  assert baselines.choose(task, baseline, "test_loss", 1.0) == 0
+  assert baselines.choose(task, baseline, "test_loss", 0.3) == 1
   # Nothing is as good: the best.
-  assert optimizers.choose(task, baseline, "test_loss", 0.1) == 1
+  assert baselines.choose(task, baseline, "test_loss", 0.1) == 1
 
 
 def test_steps_to_match_tell_whose_they_are(task):
   nets = np.array([FAST, LOW]), np.array([LOW, LOW])
   baseline = baseline_of([[FAST], [LOW]], {"recorded": nets, "final": [nets[0] + 1, nets[1] + 1]})
-  matched = optimizers.steps_to_match(task, baseline, 0, "test_loss", "recorded", np.array([0.55, 0.55]))
+  matched = baselines.steps_to_match(task, baseline, 0, "test_loss", "recorded", np.array([0.625, 0.625]))
   assert matched["steps"] == pytest.approx(10)
   assert (matched["learning_rate"], matched["decay"]) == (0.1, None)
-  assert matched["best_mean"] == pytest.approx(0.3)
+  assert matched["best_mean"] == pytest.approx(0.3125)
   low, high = matched["interval"]
   assert low < 10 < high
   # Of the one network alone 100 steps were not enough.
-  matched = optimizers.steps_to_match(task, baseline, 0, "test_loss", "recorded", np.array([0.3]))
+  matched = baselines.steps_to_match(task, baseline, 0, "test_loss", "recorded", np.array([0.3125]))
   assert (matched["steps"], matched["interval"]) == (None, [None, None])
-  matched = optimizers.steps_to_match(task, baseline, 1, "test_loss", "final", np.array([1.2, 1.2]))
+  matched = baselines.steps_to_match(task, baseline, 1, "test_loss", "final", np.array([1.25, 1.25]))
   assert matched["steps"] == pytest.approx(50)
-  assert (matched["learning_rate"], matched["decay"], matched["best_mean"]) == (0.3, 0.5, pytest.approx(1.2))
+  assert (matched["learning_rate"], matched["decay"], matched["best_mean"]) == (0.3, 0.5, 1.25)
 
 
 def test_networks_are_resampled_on_both_sides_together(task):
   # Each network is its own curve's at step 10: however they are drawn, their means meet there.
   rng = np.random.default_rng(0)
-  nets = rng.uniform(1, 5, (20, 1)) * np.array([2.0, 1.0, 0.5, 0.4])
+  nets = rng.uniform(1, 5, (20, 1)) * np.array(FAST)
   baseline = baseline_of([[FAST], [LOW]], {"recorded": [nets, nets]})
   achieved = nets[:, 2].astype(np.float32)
-  matched = optimizers.steps_to_match(task, baseline, 0, "test_loss", "recorded", achieved)
+  matched = baselines.steps_to_match(task, baseline, 0, "test_loss", "recorded", achieved)
   assert matched["interval"] == [pytest.approx(10, rel=1e-4)] * 2
-  apart = optimizers.steps_to_match(task, baseline, 0, "test_loss", "recorded", rng.permutation(achieved))
+  apart = baselines.steps_to_match(task, baseline, 0, "test_loss", "recorded", rng.permutation(achieved))
   assert apart["steps"] == pytest.approx(10, rel=1e-4)
   assert apart["interval"][0] < 8 and (apart["interval"][1] is None or apart["interval"][1] > 12)
 
 
 def test_an_interval_is_open_where_too_many_resamples_never_match(task):
-  nets = np.array([[2.0, 1.0, 0.5, 0.1], [2.0, 1.0, 0.5, 0.3]])
+  nets = np.array([[2.0, 1.0, 0.5, 0.125], [2.0, 1.0, 0.5, 0.375]])
   baseline = baseline_of([[FAST], [LOW]], {"recorded": [nets, nets]})
-  matched = optimizers.steps_to_match(task, baseline, 0, "test_loss", "recorded", np.array([0.2, 0.2]))
+  matched = baselines.steps_to_match(task, baseline, 0, "test_loss", "recorded", np.array([0.25, 0.25]))
   # Drawn twice, the second network never gets there: a quarter of the resamples.
   assert matched["steps"] == pytest.approx(100)
   assert matched["interval"][0] < 100 and matched["interval"][1] is None
@@ -241,4 +241,4 @@ def test_an_interval_is_open_where_too_many_resamples_never_match(task):
 def test_more_networks_than_curves_are_refused(task):
   baseline = baseline_of([[FAST], [LOW]], {"recorded": [[FAST], [LOW]]})
   with pytest.raises(ValueError, match="2 networks are compared with curves of 1"):
-    optimizers.steps_to_match(task, baseline, 0, "test_loss", "recorded", np.ones(2))
+    baselines.steps_to_match(task, baseline, 0, "test_loss", "recorded", np.ones(2))
