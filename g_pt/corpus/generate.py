@@ -52,7 +52,7 @@ def save_points(config: CorpusConfig, steps: int, seed: int, group: int) -> np.n
   if count > steps + 1:
     raise ConfigError(f"corpus.checkpoints: {count} cannot be kept of {steps} steps and the initial parameters")
   if config.save_points == "uniform":
-    rng = np.random.default_rng(jax.random.key_data(stream(seed, "corpus", "save_points", group)))
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(stream(seed, "corpus", "save_points", group))))
     middle = rng.choice(np.arange(1, steps), count - 2, replace=False)
     return np.concatenate([[0], np.sort(middle), [steps]]).astype(np.int32)
   points = [0]
