@@ -23,6 +23,8 @@ from g_pt.parameters import Arrangement, ParameterSpec
 from g_pt.parameters.units import VARIABLES, Units, make_units
 from g_pt.tasks.base import Metric
 
+_NO_SIZE = "diffusion.precondition: the corpus's statistics lack the size of updates"
+
 
 @dataclasses.dataclass(frozen=True)
 class DiffusionConfig(Settings):
@@ -70,24 +72,31 @@ class Generator:
     vector, scalar = jnp.zeros((1, self.units.spec.size)), jnp.zeros((1,))
     return self.module.init(key, vector, vector, scalar, scalar, scalar)
 
+  @property
+  def sigma_data(self) -> Float[Array, "reduced"]:
+    """What preconditioning scales by; ValueError where it is unknown."""
+    if self.units.size is None:
+      raise ValueError(_NO_SIZE)
+    return self.units.size
+
   def _model(self, weights: PyTree, theta, start_metric, prompt) -> objective.Denoiser:
     """The model's output as a function of the noised vector and the timestep alone."""
     if self.prompt_range is not None:
-      prompt = jnp.clip(prompt, *self.prompt_range)
+      prompt = jnp.clip(prompt, self.prompt_range.low, self.prompt_range.high)
     if self.smooth_scalars:
       start_metric, prompt = self.metric.coordinate(start_metric), self.metric.coordinate(prompt)
     time_unit = len(self.schedule.timestep) if self.smooth_scalars else 1.0
     start = self.units.start(theta)
-    there = slice(None) if self.arrangement is None else self.arrangement
-    back = slice(None) if self.arrangement is None else np.argsort(self.arrangement)
+    there = np.s_[:] if self.arrangement is None else self.arrangement
+    back = np.s_[:] if self.arrangement is None else np.argsort(self.arrangement)
 
     def model(xt, timestep):
       inputs = xt[:, there], start[:, there], timestep / time_unit, start_metric, prompt
-      return self.module.apply(weights, *inputs)[:, back]
+      return jnp.asarray(self.module.apply(weights, *inputs))[:, back]
 
     if not self.precondition:
       return model
-    return preconditioned(model, self.schedule, self.units.size, start if self.units.residual else 0.0)
+    return preconditioned(model, self.schedule, self.sigma_data, start if self.units.residual else 0.0)
 
   def denoising_loss(
     self, weights: PyTree, pairs: Pairs, key: Array
@@ -104,7 +113,7 @@ class Generator:
     model = self._model(weights, pairs.start, pairs.start_metric, pairs.target_metric)
     loss, output = objective.denoising_loss(model, self.schedule, self.prediction, x0, steps, noise)
     if self.precondition:
-      loss = loss / linear_error(self.schedule, self.units.size)[steps]
+      loss = loss / linear_error(self.schedule, self.sigma_data)[steps]
     return loss, self.units.decode(output, pairs.start)
 
   def update(
@@ -118,12 +127,12 @@ class Generator:
   ) -> Float[Array, "net parameter"]:
     """One sample of p(theta* | theta, metric, prompt) for each network."""
     model = self._model(weights, theta, start_metric, prompt)
-    denoise = model
-    if self.prediction == "noise":
-      # Of the sampler's steps, each has its own alpha_bar; look it up by the timestep.
-      def denoise(xt, timestep):
-        return objective.x0_of_noise(self.schedule, timestep.astype(jnp.int32), xt, model(xt, timestep))
 
+    def of_noise(xt, timestep):
+      # Of the sampler's steps, each has its own alpha_bar; look it up by the timestep.
+      return objective.x0_of_noise(self.schedule, timestep.astype(jnp.int32), xt, model(xt, timestep))
+
+    denoise = model if self.prediction == "x0" else of_noise
     shape = (theta.shape[0], self.units.spec.size)
     how = config.temperature, config.stop
     x0 = samplers.sample(config.sampler, denoise, self.schedule, config.steps, shape, key, *how)
@@ -144,10 +153,10 @@ def build(
   """
   architecture = models.of_config(model)
   units = make_units(diffusion.variable, spec, statistics.units, diffusion.scale)
-  if diffusion.precondition and units.size is None:
-    raise ValueError("diffusion.precondition: the corpus's statistics lack the size of updates")
   residual = units.residual and diffusion.prediction == "x0" and not diffusion.precondition
   vectors = units.spec if arrangement is None else spec.arranged(arrangement)
+  if diffusion.precondition and units.size is None:
+    raise ValueError(_NO_SIZE)
   return Generator(
     metric=metric,
     module=architecture.module(vectors, model, residual),

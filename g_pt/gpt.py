@@ -99,8 +99,8 @@ class GPT:
     if num_samples < 1:
       raise UserError(f"num_samples: {num_samples} is less than 1")
     config = self.config if steps is None else dataclasses.replace(self.config, steps=steps)
-    rows = (jnp.repeat(jnp.asarray(x), num_samples, axis=0) for x in (theta, own, prompts))
-    updated = self.update(*rows, key, config)
+    rows = [jnp.repeat(jnp.asarray(x), num_samples, axis=0) for x in (theta, own, prompts)]
+    updated = self.update(rows[0], rows[1], rows[2], key, config)
     leading = (() if single else (networks,)) + ((num_samples,) if num_samples > 1 else ())
     tree = jax.vmap(self.task.spec.unflatten)(updated)
     return jax.tree.map(lambda x: x.reshape(*leading, *x.shape[1:]), tree)

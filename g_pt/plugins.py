@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from g_pt.evaluation import alignment, corpus, model, one_update
-from g_pt.evaluation.base import Evaluation
 from g_pt.report.base import SectionPlugin
 from g_pt.report.sections import alignment as alignment_section
 from g_pt.report.sections import corpus as corpus_section
@@ -14,7 +13,7 @@ from g_pt.report.sections import one_update as one_update_section
 
 
 class Plugin(NamedTuple):
-  evaluation: Evaluation
+  evaluation: Any  # a module, `g_pt.evaluation.base.Evaluation`
   section: SectionPlugin
 
 

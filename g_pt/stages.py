@@ -106,9 +106,11 @@ def train(job: Job) -> None:
   starts = starts_of(opened, experiment.metric, split.validation[:_PROBED])
   key = stream(experiment.seed, "train", "probe")
 
+  settings = experiment.evaluate["alignment"]
+  assert isinstance(settings, alignment.Settings)
+
   def probe(weights) -> dict[str, float]:
-    prompts = experiment.evaluate["alignment"].prompts
-    return {"prompt_alignment": alignment.probe(model, starts, prompts, key, weights)}
+    return {"prompt_alignment": alignment.probe(model, starts, settings.prompts, key, weights)}
 
   step = Step(job.task, model.generator, experiment.train, sharding.make_mesh(experiment.mesh))
   # Only where the loss looks at it does it go to the devices.

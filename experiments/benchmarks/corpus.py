@@ -105,11 +105,13 @@ def pytorch(task: Task, recipe: Any, data_dir: str | None) -> float | None:
   recipe, _, steps = stretch_of(task, recipe, task.load(data_dir))
   arguments = {"task": task.name, "steps": steps, "repeats": REPEATS, "recipe": dataclasses.asdict(recipe)}
   command = [sys.executable, "-m", "experiments.benchmarks.pytorch_runs", json.dumps(arguments)]
-  pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-  processes = [subprocess.Popen(command, **pipes) for _ in range(cores)]
+  pipe = subprocess.PIPE
+  processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(cores)]
   for process in processes:
+    assert process.stdin and process.stdout  # pipes were asked for
     process.stdout.readline()  # warm
   for process in processes:
+    assert process.stdin
     process.stdin.write("go\n")
     process.stdin.flush()
   times = [float(process.communicate()[0]) for process in processes]

@@ -53,9 +53,12 @@ def times(module: nn.Module, size: int, batch: int) -> dict[str, float]:
   forward = jax.jit(module.apply)
   forward_seconds = measure.seconds(lambda: forward(weights, *inputs), REPEATS)
 
+  def loss(weights):
+    return jnp.mean((jnp.asarray(module.apply(weights, *inputs)) - target) ** 2)
+
   @functools.partial(jax.jit, donate_argnums=(0, 1))
   def step(weights, state):
-    gradient = jax.grad(lambda weights: jnp.mean((module.apply(weights, *inputs) - target) ** 2))(weights)
+    gradient = jax.grad(loss)(weights)
     updates, state = optimizer.update(gradient, state, weights)
     return optax.apply_updates(weights, updates), state
 
@@ -108,7 +111,7 @@ def row(name: str, result: dict[str, float], peak: float, other: dict[str, float
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
   parser.add_argument("--widths", default="64,256,512")
   parser.add_argument("--batch", type=int, default=64, help="pairs of networks")
   parser.add_argument("--out", type=Path, help="JSON file to write")

@@ -88,7 +88,8 @@ def pair_source(runs: Runs, metric: Metric, config: PairsConfig) -> PairSource:
     order = order[is_record(np.asarray(runs.metric), metric).ravel()[order]]
     if not order.size:
       raise ConfigError("train.pairs.records: no checkpoint of the corpus is better than all before it in its run")
-  edges = np.linspace(*np.quantile(coordinate[order], PROMPTED_QUANTILES), config.bins + 1)
+  low, high = np.quantile(coordinate[order], PROMPTED_QUANTILES)
+  edges = np.linspace(low, high, config.bins + 1)
   edges[0], edges[-1] = -np.inf, np.inf
   starts = np.searchsorted(coordinate[order], edges)
   counts = np.diff(starts)

@@ -72,17 +72,23 @@ def split_runs(corpus: Corpus, config: SplitConfig) -> Split:
   validation = begin_of_last(config.validation_runs, test)
   good = np.flatnonzero(sound(corpus, config.largest_weight))
   rejected = manifest.runs - len(good)
-  parts = np.split(good, np.searchsorted(good, [max(validation, 0), max(test, 0)]))
-  for name, part in zip(("training", "validation", "test"), parts):
+  train, held, last = np.split(good, np.searchsorted(good, [max(validation, 0), max(test, 0)]))
+  for name, part in (("training", train), ("validation", held), ("test", last)):
     if not len(part):
       raise CorpusError(
         f"{corpus.path}: {manifest.runs} runs in groups of {group} ({rejected} rejected) leave none for {name}: "
         f"corpus.validation_runs={config.validation_runs} and corpus.test_runs={config.test_runs} take whole groups"
       )
-  return Split(*parts, rejected)
+  return Split(train, held, last, rejected)
 
 
 def census(corpus: Corpus, split: Split, metric: Float[np.ndarray, "train checkpoint"]) -> Census:
   """`metric` is that of the training runs."""
-  counts = (len(part) for part in (split.train, split.validation, split.test))
-  return Census(*counts, split.rejected, corpus.manifest.checkpoints, float(metric[:, -1].mean()))
+  return Census(
+    train_runs=len(split.train),
+    validation_runs=len(split.validation),
+    test_runs=len(split.test),
+    rejected=split.rejected,
+    checkpoints=corpus.manifest.checkpoints,
+    final_mean=float(metric[:, -1].mean()),
+  )

@@ -46,7 +46,7 @@ def torch_bytes(task: Task, network: Parameters, metadata: dict[str, Any]) -> by
   torch = command.library("torch")
   arrays = layout.state_of_network(task, network)
   state = OrderedDict((name, torch.from_numpy(np.array(array))) for name, array in arrays.items())
-  state._metadata = OrderedDict({"": {"version": 1}, "g_pt": metadata})
+  vars(state)["_metadata"] = OrderedDict({"": {"version": 1}, "g_pt": metadata})
   buffer = io.BytesIO()
   torch.save(state, buffer)
   return buffer.getvalue()

@@ -49,7 +49,7 @@ def torch_parameters(task: Task) -> tuple[TorchParameter, ...]:
     for kind in _KINDS:
       name = f"{ours}/{kind}"
       if name in spec.names:
-        axes = _KERNEL_AXES.get(len(spec.shape(name))) if kind == "kernel" else (0,)
+        axes = _KERNEL_AXES.get(len(spec.shape(name)), ()) if kind == "kernel" else (0,)
         entries.append(TorchParameter(name, f"{theirs}.{'weight' if kind == 'kernel' else kind}", axes))
   if sorted(entry.ours for entry in entries) != sorted(spec.names) or not all(entry.axes for entry in entries):
     raise ValueError(f"task {task.name!r}: no PyTorch layout is known for {dict(zip(spec.names, spec.shapes))}")

@@ -136,9 +136,9 @@ def visit(
 
 def steps(keys: Sequence[str], steps_per_epoch: int | None) -> Int[np.ndarray, "checkpoint"]:
   """The training step of each checkpoint, read off its key, where keys tell; or else 0, 1, 2, ..."""
-  matches = [_STEP.search(key) for key in keys]
+  matches = [match for key in keys if (match := _STEP.search(key))]
   # `it` counts from the start of the epoch `ep`, where there is one.
-  if all(match and (match[1] is None or steps_per_epoch) for match in matches):
+  if len(matches) == len(keys) and all(match[1] is None or steps_per_epoch for match in matches):
     found = np.array([int(match[1] or 0) * (steps_per_epoch or 0) + int(match[2]) for match in matches])
     if (np.diff(found) > 0).all():
       return found.astype(np.int32)

@@ -42,7 +42,7 @@ class LayerNorm(nn.Module):
   def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
     scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
     bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
-    return _layer_norm(self.epsilon, x.reshape(-1, x.shape[-1]), scale, bias).reshape(x.shape)
+    return jnp.reshape(_layer_norm(self.epsilon, x.reshape(-1, x.shape[-1]), scale, bias), x.shape)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -94,8 +94,8 @@ def _unit_axes(spec: ParameterSpec) -> dict[str, int]:
   return {name: found[0] for name, found in axes.items() if len(found) == 1}
 
 
-def _rows(flat: Array | np.ndarray, shape: tuple[int, ...], axis: int) -> Array | np.ndarray:
-  """[batch, entry] -> [batch, input, unit]."""
-  numpy = jnp if not isinstance(flat, np.ndarray) else np
+def _rows(flat: Any, shape: tuple[int, ...], axis: int) -> Any:
+  """[batch, entry] -> [batch, input, unit], an array of the same library."""
+  numpy = np if isinstance(flat, np.ndarray) else jnp
   x = numpy.moveaxis(flat.reshape(flat.shape[0], *shape), axis + 1, -1)
   return x.reshape(flat.shape[0], -1, shape[axis])

@@ -74,9 +74,12 @@ class SectionPlugin(Protocol):
 
   def section(self, found: Evaluated, view: View) -> Section | None:
     """Figures with their caption; None: the tables say it all."""
+    ...
 
   def tables(self, found: Evaluated, view: View) -> tuple[Table, ...]:
     """For the terminal and the page alike; those without rows are left out. They need no arrays."""
+    ...
 
   def keys(self, found: Evaluated, view: View) -> tuple[Key, ...]:
     """For the top of the page."""
+    ...

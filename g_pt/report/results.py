@@ -64,10 +64,8 @@ class Training:
   def logged(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(step, value, seconds) of the lines that hold `name`."""
     lines = [line for line in self.lines if name in line]
-    return tuple(
-      np.asarray([line[field] for line in lines], kind)
-      for field, kind in (("step", np.int64), (name, np.float64), ("seconds", np.float64))
-    )
+    step, value, seconds = ([line[field] for line in lines] for field in ("step", name, "seconds"))
+    return np.asarray(step, np.int64), np.asarray(value, np.float64), np.asarray(seconds, np.float64)
 
 
 def evaluations(directory: Path, names: Iterable[str]) -> dict[str, Evaluated]:

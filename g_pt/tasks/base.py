@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 import dataclasses
 import functools
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,6 @@ Stacked = PyTree[Float[Array, "... run"]]  # the parameters of many networks
 Numbers = dict[str, Float[Array, "run"]]  # by name, one a network
 Data = PyTree  # what a task loads: arrays on the host
 Judged = PyTree  # the part of the data that networks are measured on
-Value = TypeVar("Value")
 
 # `recorded`: what a corpus measures its checkpoints on, and prompts ask for; `final`: what nothing is chosen by;
 # `whole`: both, where a published figure is compared.
@@ -45,7 +44,7 @@ class Metric:
   # The smooth, monotone scale on which models see the metric.
   coordinate: Callable[[Float[Array, "..."]], Float[Array, "..."]] = _log_coordinate
 
-  def gain(self, value: Value) -> Value:
+  def gain(self, value: Any) -> Any:
     """The number or array on a scale where more is better."""
     return value if self.higher_is_better else -value
 
@@ -53,6 +52,8 @@ class Metric:
 @runtime_checkable
 class Recipe(Protocol):
   """One training run: a frozen dataclass of its settings, which refuses what they cannot be."""
+
+  __dataclass_fields__: ClassVar[dict[str, Any]]
 
   @property
   def learning_rate(self) -> float: ...
@@ -91,7 +92,7 @@ class Measurement:
   metrics: Mapping[str, Metric]  # those of the numbers that may be prompted
   # One of `parts` by its name, as much of it as the recipe asks for. Raises
   # ConfigError where that is more than there is, ValueError on other names.
-  part: Callable[[Data, Recipe, str], Judged]
+  part: Callable[[Data, Any, str], Judged]
   evaluate: Callable[[Stacked, Judged], Numbers]  # every number
   parts: tuple[str, ...] = PARTS
 

@@ -31,14 +31,15 @@ _CARTPOLE, _SETTINGS = gymnax.make("CartPole-v1")
 class Episodes(NamedTuple):
   """What evaluation starts its episodes from: data of random keys, another set for each part."""
 
-  recorded: UInt32[Array, "episode 2"]
-  final: UInt32[Array, "episode 2"]
+  recorded: UInt32[Array | np.ndarray, "episode 2"]
+  final: UInt32[Array | np.ndarray, "episode 2"]
 
 
 def load(data_dir: str | None = None) -> Episodes:
   """The episodes that every policy is judged by: always the same; `data_dir` is not used."""
   del data_dir
-  return Episodes(*(np.random.default_rng(seed).integers(0, 2**32, (EPISODES, 2), np.uint32) for seed in (0, 1)))
+  recorded, final = (np.random.default_rng(s).integers(0, 2**32, (EPISODES, 2), np.uint32) for s in (0, 1))
+  return Episodes(recorded, final)
 
 
 def part(data: Episodes, recipe: ppo.PPORecipe, name: str) -> UInt32[Array | np.ndarray, "episode 2"]:
@@ -100,11 +101,11 @@ def _init(network: MLP, key: Array) -> Parameters:
 
 def forward(actor: Parameters, observations: Float[Array, "*step 4"]) -> Float[Array, "*step 2"]:
   """Logits of pushing left and right."""
-  return _ACTOR.apply({"params": actor}, observations)
+  return jnp.asarray(_ACTOR.apply({"params": actor}, observations))
 
 
 def _value(critic: Parameters, observations: Float[Array, "*step 4"]) -> Float[Array, "*step"]:
-  return _CRITIC.apply({"params": critic}, observations)[..., 0]
+  return jnp.asarray(_CRITIC.apply({"params": critic}, observations))[..., 0]
 
 
 def _step(key: Array, state: Any, action: Int[Array, ""]) -> ppo.Step:

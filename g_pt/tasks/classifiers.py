@@ -45,7 +45,7 @@ class Classifier(nn.Module):
   @nn.nowrap
   def loss(self, parameters: Stacked, batch: Examples) -> Float[Array, "run"]:
     """Cross-entropy of many networks, in nats."""
-    return jnp.mean(stacked.loss_and_wrong(self.logits(parameters, batch.images), batch.labels)[0], axis=0)
+    return jnp.mean(stacked.loss_and_wrong(self.logits(parameters, jnp.asarray(batch.images)), batch.labels)[0], axis=0)
 
 
 class MLP(Classifier):
@@ -177,7 +177,7 @@ class CNN(Classifier):
 
   @nn.nowrap
   def _value_and_gradient(self, parameters: Stacked, batch: Examples) -> tuple[Float[Array, "run"], Stacked]:
-    patches, first = self._first_layer(parameters, batch.images)
+    patches, first = self._first_layer(parameters, jnp.asarray(batch.images))
 
     def loss(own, first):
       return cross_entropy(self._rest(own, first), batch.labels)
@@ -196,7 +196,9 @@ def cnn_hidden_layers(channels: tuple[int, int]) -> tuple[HiddenLayer, ...]:
   )
 
 
-def cross_entropy(logits: Float[Array, "example class"], labels: Int[Array, "example"]) -> Float[Array, ""]:
+def cross_entropy(
+  logits: Float[Array, "example class"], labels: Int[Array | np.ndarray, "example"]
+) -> Float[Array, ""]:
   """Mean over examples, in nats."""
   return jnp.mean(stacked.loss_and_wrong(logits[:, :, None], labels)[0])
 
@@ -278,7 +280,7 @@ def task(
   def inputs(data: Images, key: Array, count: int) -> Float[Array, "example ..."]:
     index_key, batch_key = jax.random.split(key)
     index = jax.random.randint(index_key, (count,), 0, data.train.labels.shape[0])
-    return minibatch(data, index, batch_key).images
+    return jnp.asarray(minibatch(data, index, batch_key).images)
 
   network = Network(init=init, apply=classifier.logits, hidden_layers=hidden_layers)
   objective = Objective(network, classifier.loss, minibatch)

@@ -11,25 +11,27 @@ import tempfile
 from typing import Any, NamedTuple
 import zipfile
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num, UInt8
 import numpy as np
 
 from g_pt import progress
 from g_pt.errors import UserError
 
+Pixels = Num[Array | np.ndarray, "example ..."]
+
 
 class Examples(NamedTuple):
-  images: Num[Array, "example ..."]
-  labels: Int[Array, "example"]
+  images: Pixels
+  labels: Int[Array | np.ndarray, "example"]
 
 
-Pixels = Num[Array | np.ndarray, "example ..."]
 PerChannel = Float[Array | np.ndarray, "channel"] | None
 
 
 def scaled(images: Pixels, mean: PerChannel, std: PerChannel) -> Float[Array | np.ndarray, "example ..."]:
   """(image - mean) / std, channel by channel; None: the images as they are."""
-  if mean is None:
+  if mean is None or std is None:
     return images
   along = (1,) * (images.ndim - 1) + (-1,)
   return (images.astype(np.float32) - mean.reshape(along)) * (1 / std.reshape(along))
@@ -44,9 +46,9 @@ class Images(NamedTuple):
   mean: PerChannel = None  # as `scaled` takes them
   std: PerChannel = None
 
-  def inputs(self, images: Pixels) -> Float[Array | np.ndarray, "example ..."]:
+  def inputs(self, images: Pixels) -> Float[Array, "example ..."]:
     """Images as a network takes them."""
-    return scaled(images, self.mean, self.std)
+    return jnp.asarray(scaled(images, self.mean, self.std))
 
 
 class Judged(NamedTuple):
@@ -56,16 +58,18 @@ class Judged(NamedTuple):
   mean: PerChannel
   std: PerChannel
 
-  def inputs(self, images: Pixels) -> Float[Array | np.ndarray, "example ..."]:
+  def inputs(self, images: Pixels) -> Float[Array, "example ..."]:
     """Images as a network takes them."""
-    return scaled(images, self.mean, self.std)
+    return jnp.asarray(scaled(images, self.mean, self.std))
 
 
 def halves(examples: Examples) -> tuple[Examples, Examples]:
   """Two halves, by one fixed shuffle; of an odd number the second has one more."""
   order = np.random.RandomState(0).permutation(len(examples.labels))
   first, second = np.split(order, [len(order) // 2])
-  return tuple(Examples(examples.images[half], examples.labels[half]) for half in (first, second))
+  return Examples(examples.images[first], examples.labels[first]), Examples(
+    examples.images[second], examples.labels[second]
+  )
 
 
 def digits(data_dir: str | None = None) -> Images:
@@ -239,7 +243,7 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     raise PermissionError(f"{path.parent} is read-only")  # for root, too, who could
   with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
     try:
-      np.savez(file, **arrays)
+      np.savez(file, allow_pickle=False, **arrays)
       file.close()
       os.chmod(file.name, 0o644)  # the data may be many people's
       os.replace(file.name, path)

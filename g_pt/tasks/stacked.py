@@ -106,7 +106,7 @@ def shared_dense(x: Float[Array, "example in"], kernel: Float[Array, "in out run
 
 
 def loss_and_wrong(
-  logits: Float[Array, "example class run"], labels: Int[Array, "example"]
+  logits: Float[Array, "example class run"], labels: Int[Array | np.ndarray, "example"]
 ) -> tuple[Float[Array, "example run"], Bool[Array, "example run"]]:
   """Each example's cross-entropy in nats, and whether it is taken for another class."""
   highest = lax.stop_gradient(jnp.max(logits, axis=1))

@@ -100,7 +100,10 @@ def behaviour_loss(
   key: Array,
 ) -> Float[Array, "net"]:
   """Weighted divergence of each pair of networks, on inputs that are drawn anew each time and shared by the batch."""
-  inputs = task.training.inputs(data, key, config.behaviour_inputs)
+  draw = task.training.inputs
+  if draw is None:
+    raise ValueError(f"train.behaviour: the task {task.name!r} has no inputs to compare networks on")
+  inputs = draw(data, key, config.behaviour_inputs)
   outputs = (task.network.apply(population.stack(task.spec, theta), inputs) for theta in (target, estimate))
   return config.behaviour * divergence(*outputs)
 

@@ -74,7 +74,8 @@ def figure(
   line = {"color": marks.NEUTRAL, "dash": "dash"}
   drawn.add_trace(go.Scatter(x=shown, y=shown, mode="lines", name="perfect", line=line, hoverinfo="skip"))
   drawn.add_trace(marks.bundle(prompted[:_DRAWN], achieved[:_DRAWN], "single networks", colour))
-  drawn.add_trace(marks.band(x, *marks.middle(achieved), colour, "middle 80 %", alpha=0.25))
+  low, high = marks.middle(achieved)
+  drawn.add_trace(marks.band(x, low, high, colour, "middle 80 %", alpha=0.25))
   line = {"color": colour, "width": 3}
   hover = "prompted %{x:.3g}<br>achieved %{y:.3g}"
   drawn.add_trace(marks.line(x, achieved.mean(axis=0), "mean", line, mode="lines+markers", hovertemplate=hover))

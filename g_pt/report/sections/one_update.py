@@ -80,7 +80,8 @@ def figure(
   drawn = marks.empty("optimizer steps (logarithmic)", metric.label)
   for (name, curve), (colour, dash) in zip(curves.items(), _cycle(len(curves))):
     x = marks.on_log(curve.step)
-    drawn.add_trace(marks.band(x, *marks.middle(curve.metric), colour, name, alpha=0.1, legend=False))
+    low, high = marks.middle(curve.metric)
+    drawn.add_trace(marks.band(x, low, high, colour, name, alpha=0.1, legend=False))
     line = {"color": colour, "dash": dash, "width": 2}
     drawn.add_trace(marks.line(x, curve.metric.mean(axis=0), _label(name, curve), line, legendgroup=name))
   _add_update(drawn, achieved, marks.on_log(np.asarray([0, last])), metric)
@@ -189,8 +190,8 @@ def _add_update(
 ) -> None:
   """The level that one update reaches, and a diamond at one step with the lowest and the highest network."""
   mean, (low, high), colour = float(achieved.mean()), marks.middle(achieved), marks.GPT
-  level = (np.full(across.shape, value) for value in (low, high))
-  drawn.add_trace(marks.band(across, *level, colour, "G.pt", alpha=0.2, legend=False))
+  below, above = (np.full(across.shape, value) for value in (low, high))
+  drawn.add_trace(marks.band(across, below, above, colour, "G.pt", alpha=0.2, legend=False))
   line = {"color": colour, "width": 3}
   drawn.add_trace(marks.line(across, np.full(across.shape, mean), "G.pt, one update", line, legendgroup="G.pt"))
   spread = {"array": [float(achieved.max()) - mean], "arrayminus": [mean - float(achieved.min())], "color": colour}
@@ -201,8 +202,8 @@ def _add_update(
 
 def _mark_matches(drawn: go.Figure, curves: Mapping[str, Curve], mean: float, metric: Metric) -> None:
   """A ring where each optimizer's mean gets to the level `mean`, with its steps; labels on the side of worse values."""
-  matched = [(curve.steps, name, i) for i, (name, curve) in enumerate(curves.items())]
-  matched = sorted(entry for entry in matched if entry[0])  # as good before any step: no place to mark
+  # As good before any step: no place to mark.
+  matched = sorted((curve.steps, name, i) for i, (name, curve) in enumerate(curves.items()) if curve.steps)
   for rank, (steps, name, i) in enumerate(matched):
     colour = _cycle(i + 1)[i][0]
     low, high = curves[name].interval
