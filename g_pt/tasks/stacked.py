@@ -16,6 +16,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
+import numpy as np
 
 from g_pt.tasks.base import Stacked
 
