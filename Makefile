@@ -8,13 +8,15 @@ READY = .venv/ready
 demo: $(READY)
 	$(BIN)/python main.py --config=experiments/digits_loss.py --workdir=runs/digits_loss
 
+# A process for each core, up to four: every one makes the workdirs that its tests share.
 test: $(READY)
-	JAX_PLATFORMS=cpu $(BIN)/python -m pytest
+	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
 
 setup: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 $(READY): requirements.txt setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv

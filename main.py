@@ -3,9 +3,12 @@
 This file turns flags into a configuration and errors into one line; all else is in g_pt.
 """
 
+from g_pt.compilation_cache import keep_compiled_programs
 from g_pt.host_memory import keep_freed_memory
 
-keep_freed_memory()  # above all imports that bring JAX
+# Above all imports that bring JAX.
+keep_freed_memory()
+keep_compiled_programs()
 
 from pathlib import Path
 import shlex
@@ -14,19 +17,22 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from g_pt import config, errors, stages, train
+from g_pt import config, errors, stages
+from g_pt.train.log import DivergenceError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment file, FILE.py or FILE.py:VARIANT.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything that the experiment writes.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything that the experiment writes.", required=True)
 _STAGE = flags.DEFINE_string("stage", "all", "corpus, train, evaluate, report or all.")
-flags.mark_flags_as_required(["config", "workdir"])
+flags.mark_flag_as_required("config")
 
 
 def main(_) -> None:
   logging.set_verbosity(logging.ERROR)  # Orbax tells of every file it opens
   try:
+    if not hasattr(_CONFIG.value, "to_dict"):
+      raise TypeError(f"--config: get_config() gives {_CONFIG.value!r}; a ConfigDict is needed")
     values = _CONFIG.value.to_dict()
-  except OSError as error:  # a missing file is told of only here
+  except Exception as error:  # a file that is missing or fails is told of only here
     raise errors.flag_error(error, sys.argv) from None
   experiment = config.parse(values)
   stages.run(experiment, Path(_WORKDIR.value), _STAGE.value, shlex.join(["python", *sys.argv]))
@@ -35,7 +41,7 @@ def main(_) -> None:
 def _parse_flags(arguments: list[str]) -> list[str]:
   try:
     return flags.FLAGS(arguments)
-  except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError, ImportError) as error:
+  except Exception as error:  # whatever an experiment file may raise
     raise errors.flag_error(error, arguments) from None
 
 
@@ -45,6 +51,6 @@ if __name__ == "__main__":
   except errors.UserError as error:
     print(f"main.py: {error}", file=sys.stderr)
     sys.exit(2)
-  except train.DivergenceError as error:
+  except DivergenceError as error:
     print(f"main.py: {error}", file=sys.stderr)
     sys.exit(1)

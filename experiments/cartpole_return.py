@@ -36,13 +36,14 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.train.update(steps=2000, optimizer="muon", learning_rate=6e-3)
   config.train.pairs.update(records=True, initial_fraction=0.8)
   config.sample.update(steps=8, temperature=0.7, stop=0.4)
-  config.evaluate.update(learning_rates=(3e-4, 1e-3, 3e-3), curve_points=40)
+  config.optimizers.points = 40
   if variant == "smoke":
-    config.corpus.update(runs=32, checkpoints=5, group_size=16, test_runs=8)
+    config.corpus.update(runs=32, checkpoints=5, group_size=8, validation_runs=8, test_runs=8)
     config.corpus.recipe.update(iterations=8, environments=8, horizon=16, episodes=4)
     config.model.update(width=32, depth=1)
     config.train.update(steps=40, batch_size=32, microbatches=1, log_every=10, checkpoint_every=20, probe_every=20)
-    config.evaluate.update(networks=4, prompts=5, learning_rates=(1e-3, 3e-3), tuning_networks=2, curve_points=5)
+    config.evaluate.alignment.update(networks=4, prompts=5)
+    config.optimizers.update(networks=4, tuning_networks=2, points=5, optimizers=("adam",))
   elif variant != "default":
     raise ValueError(f"cartpole_return: unknown variant {variant!r}; it is default, paper or smoke")
   return config

@@ -34,21 +34,23 @@ def get_config(variant: str = "default") -> ConfigDict:
   if variant == "paper":
     return paper()
   config = default("cifar10", "test_loss")
-  config.corpus.update(runs=768, checkpoints=16, group_size=8, test_runs=16)
+  config.corpus.update(runs=768, checkpoints=16, group_size=8, validation_runs=16, test_runs=16)
   config.corpus.recipe.update(epochs=1, batch_size=16, learning_rate=0.03, test_examples=1000, train_examples=100)
-  config.diffusion.update(variable="update", precondition=True, schedule="cosine", behaviour=10.0, behaviour_inputs=8)
+  config.diffusion.update(variable="update", precondition=True, schedule="cosine")
   config.model.update(width=96, depth=4)
   config.train.update(steps=1200, optimizer="muon", learning_rate=6e-3, checkpoint_every=200, probe_every=200)
+  config.train.update(behaviour=10.0, behaviour_inputs=8)
   config.train.pairs.initial_fraction = 0.8
   config.sample.update(steps=8, temperature=0.7, stop=0.4)
-  config.evaluate.update(networks=16, optimizers=("nesterov", "adamw"), curve_networks=4, tuning_networks=2)
-  config.evaluate.update(learning_rates=(0.003, 0.1), curve_points=30)
+  config.evaluate.alignment.networks = 16
+  config.optimizers.update(networks=16, tuning_networks=4, points=20, optimizers=("nesterov", "adamw"))
   if variant == "smoke":
-    config.corpus.update(runs=16, checkpoints=5, group_size=4, test_runs=4)
+    config.corpus.update(runs=16, checkpoints=5, group_size=4, validation_runs=4, test_runs=4)
     config.corpus.recipe.update(epochs=1, batch_size=2048, test_examples=100, train_examples=100)
     config.model.update(width=32, depth=1)
     config.train.update(steps=20, batch_size=16, microbatches=1, log_every=10, checkpoint_every=10, probe_every=10)
-    config.evaluate.update(networks=4, prompts=4, learning_rates=(0.1,), curve_networks=2, curve_points=5)
+    config.evaluate.alignment.update(networks=4, prompts=4)
+    config.optimizers.update(networks=2, tuning_networks=2, points=5, optimizers=("nesterov",))
   elif variant != "default":
     raise ValueError(f"cifar10_loss: unknown variant {variant!r}; it is default, paper or smoke")
   return config

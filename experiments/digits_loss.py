@@ -14,7 +14,7 @@ parameters (alignment 0.79 against 0.73 after 1,000 steps of AdamW at 1e-3), a l
 learning rate (0.93 at 6e-3), many starts at the initial network (0.95), and Muon (0.94
 against 0.93 after 750 steps). With 2,048 runs instead of 8,192 a longer training ends at
 0.983 on training runs and 0.967 on unseen ones: they are too few. All that was without
-`diffusion.behaviour`, which did more than the rest: 500 steps with it have alignment 0.991
+`train.behaviour`, which did more than the rest: 500 steps with it have alignment 0.991
 and end at 0.117, 2,000 without it 0.981 and 0.166.
 
 `:chunk` is the paper's model, a small one, in the same training: alignment 0.981, one update at
@@ -42,8 +42,9 @@ def get_config(variant: str = "default") -> ConfigDict:
     return paper()
   config = default("digits", "test_loss", "chunk_transformer" if variant == "chunk" else "neuron_transformer")
   config.corpus.update(runs=8192, checkpoints=32, group_size=128)
-  config.diffusion.update(variable="update", behaviour=10.0)
+  config.diffusion.variable = "update"
   config.train.steps = 1000
+  config.train.behaviour = 10.0
   config.train.optimizer = "muon"
   config.train.learning_rate = 6e-3
   config.train.pairs.initial_fraction = 0.4
@@ -52,11 +53,12 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.model.update(_CHUNK_SIZES)
     config.train.pairs.permute = True
   elif variant == "smoke":
-    config.corpus.update(runs=64, checkpoints=16, group_size=32, test_runs=8)
+    config.corpus.update(runs=64, checkpoints=16, group_size=16, validation_runs=16, test_runs=16)
     config.corpus.recipe.epochs = 2
     config.model.update(width=32, depth=1)
     config.train.update(steps=60, batch_size=32, microbatches=1, log_every=10, checkpoint_every=20, probe_every=30)
-    config.evaluate.update(networks=4, prompts=5, learning_rates=(0.01, 0.1), tuning_networks=2, curve_points=10)
+    config.evaluate.alignment.update(networks=4, prompts=5)
+    config.optimizers.update(networks=4, tuning_networks=2, points=10, optimizers=("sgd", "nesterov"))
   elif variant != "default":
     raise ValueError(f"digits_loss: unknown variant {variant!r}; it is default, chunk, paper or smoke")
   return config

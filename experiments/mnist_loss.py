@@ -16,7 +16,7 @@ parameters diffused -1.92 after 250 steps, the update -1.02, the update along 64
 directions of a unit's incoming weights 0.62, and 0.84 after 500: nearly all of an
 update's variance lies in them, and networks cut down to them end at 0.212 for 0.203.
 Preconditioning with errors counted in units of the linear guess's: 0.865 for 0.844 after
-500 steps. A loss that also compares what the networks do (`diffusion.behaviour`): after
+500 steps. A loss that also compares what the networks do (`train.behaviour`): after
 1,000 steps 0.976 for 0.826, and 0.272 for 0.360 at prompt 0, less than the 0.277 of 7,500
 steps without it; weights of 3 and of 10 are alike. With all that, parameters have 0.934 after
 500 steps, the update 0.962. Unseen and training runs are alike, too: the model is what is
@@ -37,18 +37,19 @@ def get_config(variant: str = "default") -> ConfigDict:
   config = default("mnist", "test_loss")
   config.corpus.update(runs=4096, checkpoints=32, group_size=64)
   config.corpus.recipe.update(epochs=8, train_examples=1000)
-  config.diffusion.update(variable="update", directions=64, precondition=True, schedule="cosine", behaviour=10.0)
-  config.train.update(steps=5000, optimizer="muon", learning_rate=6e-3)
+  config.diffusion.update(variable="update", directions=64, precondition=True, schedule="cosine")
+  config.train.update(steps=5000, optimizer="muon", learning_rate=6e-3, behaviour=10.0)
   config.train.update(checkpoint_every=1000, probe_every=1000)
   config.train.pairs.initial_fraction = 0.8
   config.sample.update(steps=16, temperature=0.5, stop=0.4)
-  config.evaluate.curve_points = 40
+  config.optimizers.points = 40
   if variant == "smoke":
-    config.corpus.update(runs=32, checkpoints=8, group_size=16, test_runs=8)
+    config.corpus.update(runs=32, checkpoints=8, group_size=8, validation_runs=8, test_runs=8)
     config.corpus.recipe.update(epochs=1, batch_size=512, test_examples=500, train_examples=500)
     config.model.update(width=32, depth=1)
     config.train.update(steps=40, batch_size=32, microbatches=1, log_every=10, checkpoint_every=20, probe_every=20)
-    config.evaluate.update(networks=4, prompts=5, learning_rates=(0.03, 0.1), tuning_networks=2, curve_points=10)
+    config.evaluate.alignment.update(networks=4, prompts=5)
+    config.optimizers.update(networks=4, tuning_networks=2, points=8, optimizers=("nesterov",))
   elif variant != "default":
     raise ValueError(f"mnist_loss: unknown variant {variant!r}; it is default, paper or smoke")
   return config

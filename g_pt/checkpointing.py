@@ -63,6 +63,15 @@ class Checkpoints:
     return self._restore(progress=ocp.args.JsonRestore()).progress
 
   def _restore(self, **items) -> Any:
-    if self.latest is None:
+    """UserError, naming its folder, where there is no checkpoint or the last one cannot be read."""
+    latest = self.latest
+    if latest is None:
       raise UserError(f"{self._directory}: no checkpoint here")
-    return self._manager.restore(self.latest, args=ocp.args.Composite(**items))
+    try:
+      return self._manager.restore(latest, args=ocp.args.Composite(**items))
+    except (ValueError, KeyError, OSError) as error:
+      reason = " ".join(f"{error}".split())[:200]
+      raise UserError(
+        f"{self._directory / str(latest)}: checkpoint not readable ({reason}); without this folder training goes on "
+        "from the one before"
+      ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import traceback
 
 
 class UserError(ValueError):
@@ -22,9 +23,12 @@ def flag_error(error: Exception, arguments: Sequence[str]) -> ConfigError:
 
   Of an unknown field ml_collections gives the name without its path, quoted
   twice: the argument that gives it is named. Of an experiment file that failed,
-  the last line of its traceback counts.
+  the place in it counts.
   """
-  text = str(error).replace("\\'", "'").replace("\\n", "\n").strip("'\" \n")
+  fault = _fault_in_experiment(error, arguments)
+  if fault:
+    return ConfigError(fault)
+  text = _plain(str(error))
   lines = text.splitlines() or [type(error).__name__]
   if "Failed loading config file" in text:
     return ConfigError(f"--config: {lines[-1].strip()}")
@@ -35,3 +39,23 @@ def flag_error(error: Exception, arguments: Sequence[str]) -> ConfigError:
   if isinstance(error, (KeyError, AttributeError)) and unknown:
     return ConfigError(f"{unknown[0]}: unknown field. {' '.join(' '.join(lines[1:]).split())}".rstrip())
   return ConfigError(" ".join(text.split()))
+
+
+def _plain(text: str) -> str:
+  """Without the quotes that a KeyError, or one in another, puts around its message."""
+  return text.replace("\\'", "'").replace("\\n", "\n").strip("'\" \n")
+
+
+def _fault_in_experiment(error: BaseException | None, arguments: Sequence[str]) -> str | None:
+  """Where the experiment file that `--config` names went wrong, and how; None where it did not."""
+  file = next((a.removeprefix("--config=") for a in arguments if a.startswith("--config=")), "")
+  file = file if file.endswith(".py") else file.rpartition(":")[0]  # without the variant
+  while file and error is not None:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(file)]
+    if isinstance(error, SyntaxError) and str(error.filename).endswith(file):
+      lines = [error.lineno]
+    if lines:
+      text = error.msg if isinstance(error, SyntaxError) else _plain(str(error))
+      return f"--config: {file}, line {lines[-1]}: {type(error).__name__}: {' '.join(text.split())}"
+    error = error.__cause__ or error.__context__
+  return None

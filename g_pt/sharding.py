@@ -10,17 +10,18 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 from g_pt.errors import ConfigError
+from g_pt.fields import Settings, limited
 
 BATCH_AXIS = "batch"
 
 
 @dataclasses.dataclass(frozen=True)
-class MeshConfig:
-  batch: int = -1  # devices that share the batch; -1: all there are
+class MeshConfig(Settings):
+  batch: int = limited(-1, least=-1)  # devices that share the batch; -1: all there are
 
-  def __post_init__(self):
-    if self.batch != -1 and self.batch < 1:
-      raise ValueError(f"mesh.batch: {self.batch} is neither -1 nor at least 1")
+  def check(self) -> None:
+    if not self.batch:
+      raise ValueError("batch: 0 is neither -1 nor at least 1")
 
 
 def make_mesh(config: MeshConfig) -> Mesh:
@@ -35,11 +36,6 @@ def make_mesh(config: MeshConfig) -> Mesh:
 def replicated(mesh: Mesh) -> NamedSharding:
   """The whole array on every device."""
   return NamedSharding(mesh, PartitionSpec())
-
-
-def batch_sharded(mesh: Mesh) -> NamedSharding:
-  """The first axis cut over the devices."""
-  return NamedSharding(mesh, PartitionSpec(BATCH_AXIS))
 
 
 def check_batch(name: str, batch: int, mesh: Mesh) -> None:

@@ -1,108 +1,197 @@
 """The stages of an experiment: corpus -> train -> evaluate -> report, each from files to files in the workdir.
 
 Every stage can be run alone, killed and run again. What it reads must have
-been made under the settings it is given; the fields that differ are named.
+been made under the settings it is given; the fields that differ are named
+before anything is computed or written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-import dataclasses
-import io
+import functools
 from pathlib import Path
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from g_pt import sample, sharding, tasks, workdir
+from g_pt import gpt, provenance, sharding, tasks, trained, workdir
 from g_pt.checkpointing import Checkpoints
-from g_pt.config import Experiment, completed
+from g_pt.config import Experiment
 from g_pt.corpus.generate import generate, manifest_of, open_matching
-from g_pt.corpus.pairs import pair_source
-from g_pt.corpus.prepare import Prepared, prepare
-from g_pt.corpus.store import Corpus
+from g_pt.corpus.pairs import PairSource, Runs, pair_source
+from g_pt.corpus.split import Split, census, split_runs
+from g_pt.corpus.statistics import measure_statistics
+from g_pt.corpus.store import MANIFEST, Corpus
 from g_pt.errors import UserError
-from g_pt.evaluation.alignment import measure_alignment
-from g_pt.evaluation.run import evaluate as run_evaluations
+from g_pt.evaluation import alignment
+from g_pt.evaluation.base import Context, starts_of
+from g_pt.keys import stream
+from g_pt.plugins import PLUGINS
 from g_pt.report import page
 from g_pt.tasks.base import Task
-from g_pt.train import train as run_training
+from g_pt.train.loop import train as run_training
+from g_pt.train.step import Step
+
+# Validation runs whose alignment is measured while training goes on.
+_PROBED = 24
 
 
-def corpus(experiment: Experiment, directory: Path) -> None:
+class Job(NamedTuple):
+  """An experiment in its workdir, and the command line that asked for it, for the report to show."""
+
+  experiment: Experiment
+  directory: Path
+  command: str | None = None
+
+  @property
+  def task(self) -> Task:
+    return tasks.get(self.experiment.task)
+
+  @property
+  def corpus_path(self) -> Path:
+    path = self.experiment.corpus_path
+    return Path(path) if path else self.directory / workdir.CORPUS
+
+  def begin(self) -> None:
+    """Writes down what runs; a stage calls it once it has refused what does not fit."""
+    workdir.write_json(self.directory / workdir.CONFIG, self.experiment.values)
+    if self.command:
+      workdir.write_bytes(self.directory / workdir.COMMAND, f"{self.command}\n".encode())
+
+  def load_data(self) -> Any:
+    return self.task.load(self.experiment.data_dir)
+
+  def open_corpus(self) -> Corpus:
+    """UserError where it is missing or was made under other settings."""
+    experiment = self.experiment
+    wanted = manifest_of(self.task, experiment.recipe, experiment.corpus, experiment.seed)
+    corpus = open_matching(self.corpus_path, wanted)
+    if experiment.metric not in corpus.metrics:
+      there_is = ", ".join(corpus.metrics)
+      raise UserError(f"{corpus.path}: no metric {experiment.metric!r} recorded; there is: {there_is}")
+    return corpus
+
+
+def corpus(job: Job) -> None:
   """Trains the small networks whose checkpoints are the data."""
-  task = tasks.get(experiment.task)
-  data = task.load(experiment.data_dir)
-  generate(task, experiment.recipe, experiment.corpus, experiment.seed, data, _corpus_path(experiment, directory))
+  if (job.corpus_path / MANIFEST).exists():
+    job.open_corpus()
+  job.begin()
+  experiment = job.experiment
+  generate(job.task, experiment.recipe, experiment.corpus, experiment.seed, job.load_data(), job.corpus_path)
 
 
-def train(experiment: Experiment, directory: Path) -> None:
+def train(job: Job) -> None:
   """Trains G.pt on the corpus."""
-  task, opened, prepared = _prepared(experiment, directory)
-  del opened
+  experiment, directory = job.experiment, job.directory
+  opened = job.open_corpus()
   if (directory / workdir.TRAINED).exists():
-    _refuse_other_settings(directory / workdir.TRAINED, experiment)
-    if "imported" in workdir.read_json(directory / workdir.TRAINED):
+    if "imported" in provenance.refuse_other_training(directory, experiment.values):
       print(f"{directory}: its weights were imported; there is nothing to train")
       return
-  content = {"config": experiment.values, "statistics": prepared.statistics._asdict()}
-  workdir.write_json(directory / workdir.TRAINED, content)
-  source = pair_source(prepared.train, task.metric(experiment.metric), experiment.train.pairs)
-  gpt = sample.load(directory, weights=False)
-  unseen = jnp.asarray(prepared.test.theta[:_PROBED, 0]), jnp.asarray(prepared.test.metric[:_PROBED, 0])
+  split = split_runs(opened, experiment.split)
+  job.begin()
+  source = _pair_source(job, opened, split)
+  statistics = measure_statistics(
+    source,
+    job.task.spec,
+    experiment.train.pairs,
+    census(opened, split, jax.device_get(source.metric)),
+    experiment.diffusion.directions,
+    stream(experiment.seed, "statistics"),
+  )
+  trained.write_trained(directory, experiment.values, statistics)
+  model = gpt.build(experiment, statistics, functools.cache(job.load_data))
+  starts = starts_of(opened, experiment.metric, split.validation[:_PROBED])
+  key = stream(experiment.seed, "train", "probe")
 
   def probe(weights) -> dict[str, float]:
-    measured = measure_alignment(gpt.with_weights(weights), *unseen, experiment.evaluate.prompts, jax.random.key(0))
-    return {"prompt_alignment": measured.score}
+    prompts = experiment.evaluate["alignment"].prompts
+    return {"prompt_alignment": alignment.probe(model, starts, prompts, key, weights)}
 
-  mesh = sharding.make_mesh(experiment.mesh)
+  step = Step(job.task, model.generator, experiment.train, sharding.make_mesh(experiment.mesh))
   # Only where the loss looks at it does it go to the devices.
-  data = task.load(experiment.data_dir) if experiment.diffusion.behaviour else None
-  run_training(gpt.generator, source, experiment.train, mesh, experiment.seed, directory, probe, data)
+  data = job.task.training.seen(model.data) if experiment.train.behaviour else None
+  run_training(step, source, experiment.seed, directory, probe, data)
 
 
-def evaluate(experiment: Experiment, directory: Path) -> dict[str, Any]:
-  """Measures the trained G.pt; returns the summary."""
-  task, opened, prepared = _prepared(experiment, directory)
-  _refuse_other_settings(directory / workdir.TRAINED, experiment)
+def _pair_source(job: Job, opened: Corpus, split: Split) -> PairSource:
+  experiment = job.experiment
+  runs = Runs(opened.read(opened.theta, split.train), opened.read(opened.metrics[experiment.metric], split.train))
+  return pair_source(runs, job.task.metric(experiment.metric), experiment.train.pairs)
+
+
+def evaluate(job: Job) -> None:
+  """Makes the evaluations that are asked for and not there yet, each with a file of its own."""
+  experiment, directory = job.experiment, job.directory
+  opened = job.open_corpus()
+  provenance.refuse_other_training(directory, experiment.values)
+  missing = [name for name in experiment.experiments if _evaluated(job, name) is None]
   with Checkpoints(directory / workdir.CHECKPOINTS, read_only=True) as checkpoints:
-    done, trained = checkpoints.latest or 0, checkpoints.progress() if checkpoints.latest else {"seconds": 0.0}
+    done, progress = checkpoints.latest or 0, checkpoints.progress() if checkpoints.latest else {"seconds": 0.0}
   if done < experiment.train.steps:
     raise UserError(f"{directory}: training is unfinished, step {done} of {experiment.train.steps}; run --stage=train")
+  job.begin()
+  if missing:
+    model = trained.load(directory, experiment.data_dir).with_config(experiment.sample)
+    split = split_runs(opened, experiment.split)
+    folder = job.corpus_path / workdir.OPTIMIZERS
+    context = Context(model, opened, split, experiment.seed, progress["seconds"], experiment.optimizers, folder)
+    for name in missing:
+      _make_evaluation(job, name, context)
+  workdir.write_json(directory / workdir.SUMMARY, _summary(job, opened, progress["seconds"]))
+
+
+def _settings(job: Job, name: str) -> dict[str, Any]:
+  return provenance.evaluation_settings(job.experiment.values, name, PLUGINS[name].evaluation.USES)
+
+
+def _evaluated(job: Job, name: str) -> dict[str, Any] | None:
+  """The content of an evaluation's file, None where there is none; UserError where it has other settings."""
+  file = job.directory / workdir.EVALUATION / f"{name}.json"
+  return provenance.refuse_other_evaluation(file, _settings(job, name))
+
+
+def _make_evaluation(job: Job, name: str, context: Context) -> None:
+  """Measures, and writes the arrays and then the file that says that they are there."""
   began = time.monotonic()
-  gpt = dataclasses.replace(sample.load(directory), config=experiment.sample)
-  step, data = opened.read(opened.step, 0), task.load(experiment.data_dir)
-  summary, arrays = run_evaluations(gpt, prepared, step, experiment.recipe, data, experiment.evaluate, experiment.seed)
-  summary["seconds"] = {
-    "corpus": round(opened.manifest.seconds, 1),
-    "train": round(trained["seconds"], 1),
-    "evaluate": round(time.monotonic() - began, 1),
+  result = PLUGINS[name].evaluation.run(context, job.experiment.evaluate[name])
+  folder = job.directory / workdir.EVALUATION
+  workdir.write_arrays(folder / f"{name}.npz", result.arrays)
+  seconds = round(time.monotonic() - began, 1)
+  content = {"settings": _settings(job, name), "summary": result.summary, "seconds": seconds}
+  workdir.write_json(folder / f"{name}.json", content)
+
+
+def _summary(job: Job, opened: Corpus, training_seconds: float) -> dict[str, Any]:
+  """Of all evaluations that are there, for a script to read."""
+  found = {name: content for name in PLUGINS if (content := _evaluated(job, name)) is not None}
+  return {
+    "task": job.experiment.task,
+    "metric": job.experiment.metric,
+    **{name: content["summary"] for name, content in found.items()},
+    "seconds": {
+      "corpus": round(opened.manifest.seconds, 1),
+      "train": round(training_seconds, 1),
+      "evaluate": round(sum(content["seconds"] for content in found.values()), 1),
+    },
   }
-  buffer = io.BytesIO()
-  np.savez_compressed(buffer, **arrays)
-  workdir.write_bytes(directory / workdir.ARRAYS, buffer.getvalue())
-  workdir.write_json(directory / workdir.EVALUATED, {"config": experiment.values})
-  workdir.write_json(directory / workdir.SUMMARY, summary)
-  return summary
 
 
-def report(experiment: Experiment, directory: Path) -> None:
+def report(job: Job) -> None:
   """Writes one HTML page from what `evaluate` left."""
-  summary = workdir.read_json(directory / workdir.SUMMARY)
-  if summary is None:
-    raise UserError(f"{directory}: not evaluated yet ({workdir.SUMMARY} is missing); run --stage=evaluate")
-  _refuse_other_settings(directory / workdir.EVALUATED, experiment)
-  began = time.monotonic()
-  command = directory / workdir.COMMAND
-  page.write(directory, experiment, command.read_text().strip() if command.exists() else None)
-  summary["seconds"]["report"] = round(time.monotonic() - began, 1)
-  workdir.write_json(directory / workdir.SUMMARY, summary)
+  for name in job.experiment.experiments:
+    _evaluated(job, name)
+  job.begin()
+  page.write(job.directory, job.experiment.values, _sections(job), job.command)
 
 
-STAGES: dict[str, Callable[[Experiment, Path], Any]] = {
+def _sections(job: Job) -> dict[str, Any]:
+  return {name: plugin.section for name, plugin in PLUGINS.items() if name in job.experiment.experiments}
+
+
+STAGES: dict[str, Callable[[Job], None]] = {
   "corpus": corpus,
   "train": train,
   "evaluate": evaluate,
@@ -119,56 +208,13 @@ def run(experiment: Experiment, directory: Path, stage: str, command: str | None
     raise UserError(f"--stage: unknown {stage!r}; it is one of: {', '.join(STAGES)}, all")
   try:
     directory.mkdir(parents=True, exist_ok=True)
-    workdir.write_json(directory / workdir.CONFIG, experiment.values)
-    if command:
-      workdir.write_bytes(directory / workdir.COMMAND, f"{command}\n".encode())
+    workdir.check_writable(directory)
   except OSError as error:
     raise UserError(f"--workdir: cannot write to {directory}: {error.strerror}") from None
+  job = Job(experiment, directory, command)
   for name in STAGES if stage == "all" else [stage]:
-    STAGES[name](experiment, directory)
+    STAGES[name](job)
   if stage in ("all", "evaluate", "report"):
-    print(page.summary_text(workdir.read_json(directory / workdir.SUMMARY)))
+    print(page.summary_text(directory, experiment.values, _sections(job)))
   if stage in ("all", "report"):
     print(f"report: {directory / workdir.REPORT}")
-
-
-# Held-out networks whose alignment is measured while training goes on.
-_PROBED = 24
-# Settings that imported weights depend on.
-_OF_WEIGHTS = ("task", "metric", "model", "diffusion")
-
-
-def _corpus_path(experiment: Experiment, directory: Path) -> Path:
-  return Path(experiment.corpus_path) if experiment.corpus_path else directory / workdir.CORPUS
-
-
-def _prepared(experiment: Experiment, directory: Path) -> tuple[Task, Corpus, Prepared]:
-  """The task, and its corpus open and in memory; UserError where that was made under other settings."""
-  task = tasks.get(experiment.task)
-  wanted = manifest_of(task, experiment.recipe, experiment.corpus, experiment.seed, task.load(experiment.data_dir))
-  opened = open_matching(_corpus_path(experiment, directory), wanted)
-  return task, opened, prepare(
-    opened, task.spec, experiment.metric, experiment.prepare, experiment.diffusion.directions
-  )
-
-
-def _training_settings(values: dict[str, Any]) -> dict[str, Any]:
-  """What a trained model depends on: all but where things are and how they are looked at."""
-  left_out = {"corpus": ("path",), "train": ("log_every", "checkpoint_every", "probe_every")}
-  kept = {name: values[name] for name in ("task", "metric", "seed", "corpus", "model", "diffusion", "train")}
-  for name, fields in left_out.items():
-    kept[name] = {field: value for field, value in kept[name].items() if field not in fields}
-  return kept
-
-
-def _refuse_other_settings(file: Path, experiment: Experiment) -> None:
-  """UserError, naming the fields that differ, where `file` was written under other settings."""
-  found = workdir.read_json(file)
-  if found is None:
-    raise UserError(f"{file}: missing; run the stages before this one")
-  wanted, made = _training_settings(experiment.values), _training_settings(completed(found["config"]))
-  if "imported" in found:  # trained elsewhere, on another corpus
-    wanted, made = ({name: values[name] for name in _OF_WEIGHTS} for values in (wanted, made))
-  lines = workdir.differences(wanted, made)
-  if lines:
-    raise UserError(f"{file.parent} was made under other settings: {'; '.join(lines)}; choose another --workdir")

@@ -1,33 +1,41 @@
 """Where things lie in a workdir, and how its JSON files are written.
 
-config.json          the resolved configuration of the last command
-command.txt          that command
-corpus/              checkpoints of small networks, unless corpus.path names another place
-train.json           settings and corpus statistics of the model
+config.json          the resolved configuration of the last stage that ran
+command.txt          the command that asked for it
+corpus/              checkpoints of small networks, unless corpus.path names another place; beside them
+                     optimizers/, the curves of hand-made optimizers
+train.json           settings of the model, range of its prompts, census of its corpus
+units.npz            the model's units
 checkpoints/         of G.pt
 metrics.jsonl        a line every few steps of training; tensorboard/ holds the same
-evaluation/          summary.json, arrays.npz, settings.json
+evaluation/          NAME.json and NAME.npz of each, with the settings it was made under; summary.json of all
 report/index.html    one file that opens offline
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
+import tempfile
 from typing import Any
+import zipfile
+
+import numpy as np
 
 from g_pt.errors import UserError
 
 CONFIG = "config.json"
 COMMAND = "command.txt"
 CORPUS = "corpus"
+OPTIMIZERS = "optimizers"  # in the corpus's folder
 TRAINED = "train.json"
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
+UNITS = "units.npz"
+EVALUATION = "evaluation"
 SUMMARY = "evaluation/summary.json"
-ARRAYS = "evaluation/arrays.npz"
-EVALUATED = "evaluation/settings.json"
 REPORT = "report/index.html"
 
 
@@ -37,6 +45,12 @@ def write_bytes(path: Path, content: bytes) -> None:
   temporary = path.with_name(f".{path.name}.{os.getpid()}")
   temporary.write_bytes(content)
   os.replace(temporary, path)
+
+
+def check_writable(directory: Path) -> None:
+  """Raises OSError where nothing can be written."""
+  with tempfile.TemporaryFile(dir=directory):
+    pass
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -51,6 +65,24 @@ def read_json(path: Path) -> Any:
     return None
   except (json.JSONDecodeError, UnicodeDecodeError) as error:
     raise UserError(f"{path}: not JSON: {error}") from None
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+  """Writes a compressed npz that is either whole or as it was."""
+  buffer = io.BytesIO()
+  np.savez_compressed(buffer, allow_pickle=False, **arrays)
+  write_bytes(path, buffer.getvalue())
+
+
+def read_arrays(path: Path, stage: str) -> dict[str, np.ndarray]:
+  """The arrays of an npz; UserError, naming the stage that makes it, where it is missing or cannot be read."""
+  try:
+    with np.load(path) as arrays:
+      return dict(arrays)
+  except FileNotFoundError:
+    raise UserError(f"{path}: missing; run --stage={stage}") from None
+  except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    raise UserError(f"{path}: not readable: {error}") from None
 
 
 def differences(wanted: Any, found: Any, prefix: str = "") -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from g_pt import sharding
 from g_pt.checkpointing import Checkpoints
 from g_pt.errors import UserError
-from g_pt.train import TrainState
+from g_pt.train.step import TrainState
 
 
 def state_of(step):
@@ -57,7 +57,8 @@ def test_a_checkpoint_that_was_not_finished_does_not_count(tmp_path):
 
 def test_weights_are_placed_like_those_given(tmp_path):
   save(tmp_path, 2)
-  place = sharding.batch_sharded(sharding.make_mesh(sharding.MeshConfig(batch=2)))
+  mesh = sharding.make_mesh(sharding.MeshConfig(batch=2))
+  place = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(sharding.BATCH_AXIS))
   like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), state_of(0).average)
   like["kernel"] = jax.ShapeDtypeStruct((4, 3), jnp.float32, sharding=place)
   like["bias"] = jax.ShapeDtypeStruct((3,), jnp.float32, sharding=jax.sharding.SingleDeviceSharding(jax.devices()[3]))

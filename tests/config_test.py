@@ -1,6 +1,5 @@
 """A configuration is parsed strictly: what does not fit is one line that names the field."""
 
-import copy
 import dataclasses
 import importlib.util
 import json
@@ -10,11 +9,12 @@ import sys
 
 import pytest
 
-from experiments import digits_loss
 from g_pt import config, models, tasks
 from g_pt.corpus.generate import CorpusConfig
+from g_pt.corpus.split import SplitConfig
 from g_pt.errors import ConfigError
-from g_pt.train import TrainConfig
+from g_pt.plugins import PLUGINS
+from g_pt.train.step import TrainConfig
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
@@ -37,13 +37,15 @@ def changed(path, value):
 @pytest.mark.parametrize("model", models.ARCHITECTURES)
 @pytest.mark.parametrize("task", tasks.TASKS)
 def test_default_holds_every_dataclass_s_defaults(task, model):
-  for metric in tasks.get(task).metrics:
+  for metric in tasks.get(task).measurement.metrics:
     experiment = config.parse(config.default(task, metric, model).to_dict())
     assert (experiment.task, experiment.metric) == (task, metric)
-    assert experiment.recipe == tasks.get(task).recipe
+    assert experiment.recipe == tasks.get(task).training.recipe
     assert experiment.model == models.get(model).config()
-    assert experiment.corpus == CorpusConfig(runs=experiment.corpus.runs)
-    assert experiment.train == TrainConfig(steps=experiment.train.steps)
+    assert experiment.corpus == CorpusConfig() and experiment.split == SplitConfig()
+    assert experiment.train == TrainConfig()
+    assert experiment.experiments == tuple(PLUGINS)
+    assert experiment.evaluate == {name: plugin.evaluation.Settings() for name, plugin in PLUGINS.items()}
 
 
 def test_json_keeps_a_configuration():
@@ -82,11 +84,17 @@ BAD = [
   ("train.learning_rate", "fast", "train.learning_rate: 'fast' is of type str; float is needed"),
   ("train", 3, "train: 3 is of type int; dict is needed"),
   ("data_dir", 3, "data_dir: 3 is of type int; str or nothing is needed"),
-  ("evaluate.learning_rates", (0.1, "x"), r"evaluate.learning_rates\[1\]: 'x' is of type str; float is needed"),
+  ("optimizers.optimizers", ("sgd", 3), r"optimizers.optimizers\[1\]: 3 is of type int; str is needed"),
   ("train.steps", 0, "train.steps: 0 is less than 1"),
-  ("train.microbatches", 3, "train.batch_size: 256 is not a multiple of train.microbatches=3"),
+  ("train.microbatches", 3, "train.batch_size: 256 is not a multiple of microbatches=3"),
+  ("train.learning_rate", float("nan"), "train.learning_rate: nan is not a finite number"),
+  ("train.learning_rate", 0.0, "train.learning_rate: 0.0 is not greater than 0"),
+  ("corpus.recipe.learning_rate", float("nan"), "corpus.recipe.learning_rate: nan is not a finite number"),
+  ("corpus.recipe.learning_rate", -0.1, "corpus.recipe.learning_rate: -0.1 is not greater than 0"),
+  ("train.behaviour", -1.0, "train.behaviour: -1.0 is less than 0"),
+  ("train.behaviour_inputs", 0, "train.behaviour_inputs: 0 is less than 1"),
   ("train.pairs.weighting", "best", "train.pairs.weighting: unknown 'best'; it is one of: metric, uniform"),
-  ("train.pairs.initial_fraction", 1.5, "train.pairs.initial_fraction: 1.5 is not between 0 and 1"),
+  ("train.pairs.initial_fraction", 1.5, "train.pairs.initial_fraction: 1.5 is more than 1"),
   ("train.pairs.bins", 0, "train.pairs.bins: 0 is less than 1"),
   ("corpus.save_points", "rare", "corpus.save_points: unknown 'rare'; it is one of: log, uniform"),
   ("corpus.checkpoints", 1, "corpus.checkpoints: 1 is less than 2"),
@@ -102,8 +110,9 @@ BAD = [
   ("sample.sampler", "euler", "sample.sampler: unknown 'euler'; it is one of: ddim, ddpm"),
   ("sample.steps", 0, "sample.steps: 0 is less than 1"),
   ("sample.steps", 1001, "sample.steps: 1001 is more than diffusion.timesteps=1000"),
-  ("evaluate.prompts", 1, "evaluate.prompts: 1 is less than 2"),
-  ("evaluate.learning_rates", (), "evaluate.learning_rates: .* at least one"),
+  ("evaluate.alignment.prompts", 1, "evaluate.alignment.prompts: 1 is less than 2"),
+  ("evaluate.experiments", ("walk",), "evaluate.experiments: unknown 'walk'; it is one of: alignment, one_update"),
+  ("optimizers.networks", 1, "optimizers.networks: 1 is less than 2"),
   ("mesh.batch", 0, "mesh.batch: 0 is neither -1 nor at least 1"),
 ]
 
@@ -117,6 +126,27 @@ def test_what_does_not_fit_is_named_in_one_line(path, value, message):
 
 # Each a real process, with what it must say: the ways a line can go wrong that only main.py sees, and one of each kind
 # that it hands on.
+BROKEN = {
+  "not Python": ("def get_config():\n  return {\n", "line 2: SyntaxError: '{' was never closed"),
+  "no such module": ("import nowhere\n", "line 1: ModuleNotFoundError: No module named 'nowhere'"),
+  "a slip": ("def get_config():\n  return {}['task']\n", "line 2: KeyError: task"),
+  "no configuration": ("def get_config():\n  return 3\n", "--config: get_config() gives 3; a ConfigDict is needed"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_experiment_file_is_named_with_the_line(name, tmp_path, process_environment):
+  text, message = BROKEN[name]
+  file = tmp_path / "experiment.py"
+  file.write_text(text)
+  command = [sys.executable, "main.py", f"--config={file}", f"--workdir={tmp_path}/workdir"]
+  done = subprocess.run(command, cwd=ROOT, env=process_environment, capture_output=True, text=True)
+  assert done.returncode == 2 and done.stdout == ""
+  (line,) = done.stderr.splitlines()
+  assert line.startswith("main.py: --config: ") and message in line
+  assert not (tmp_path / "workdir").exists()
+
+
 COMMANDS = {
   "unknown field": (["--config.train.stepz=3"], "--config.train.stepz: unknown field"),
   "missing experiment": (["--config=experiments/none.py"], "--config: [Errno 2] No such file or directory"),
@@ -146,12 +176,9 @@ def test_main_says_in_one_line_what_is_wrong(name, tmp_path, process_environment
   assert line.startswith("main.py: ") and message.format(file=file) in line
 
 
-def test_a_file_from_before_a_field_was_added_reads_as_ever():
-  today = digits_loss.get_config("smoke").to_dict()
-  older = copy.deepcopy(today)
-  del older["diffusion"]["min_snr"], older["train"]["pairs"]["bins"], older["mesh"]
-  assert config.completed(older) == today
-  assert config.completed(today) == today
-  older["train"]["stepz"] = 3
-  with pytest.raises(ConfigError, match="train.stepz: unknown field"):
-    config.parse(config.completed(older))
+def test_what_the_loss_cannot_compare_is_refused():
+  values = changed("train.behaviour", 1.0)
+  config.parse(values)
+  values["diffusion"]["prediction"] = "noise"
+  with pytest.raises(ConfigError, match="train.behaviour: for diffusion.prediction=x0 alone, not noise"):
+    config.parse(values)

@@ -4,17 +4,20 @@ import os
 from pathlib import Path
 import tempfile
 
-# Most of a test's time is compilation: of small programs, and of the same ones again where a stage starts anew.
-_COMPILED = tempfile.TemporaryDirectory(prefix="g_pt_tests_")
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ |= {
-  "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-  "JAX_COMPILATION_CACHE_DIR": _COMPILED.name,
-  "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-  "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-}
-_ONE_DEVICE = dict(os.environ)
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4".strip()
+# A worker of pytest-xdist has the environment of its controller, and the controller's folder of compiled programs.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+  # Most of a test's time is compilation: of small programs, and of the same ones again where a stage starts anew.
+  _COMPILED = tempfile.TemporaryDirectory(prefix="g_pt_tests_")
+  os.environ.setdefault("JAX_PLATFORMS", "cpu")
+  os.environ |= {
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    "JAX_COMPILATION_CACHE_DIR": _COMPILED.name,
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+  }
+_FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
+_ONE_DEVICE = os.environ | {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "").removesuffix(_FOUR_DEVICES).strip()}
+os.environ["XLA_FLAGS"] = f"{_ONE_DEVICE['XLA_FLAGS']} {_FOUR_DEVICES}".strip()
 
 from absl import flags
 import hypothesis
@@ -75,14 +78,15 @@ def smoke_values():
   from g_pt import config
 
   values = config.default("digits", "test_loss")
-  values.corpus.update(runs=20, checkpoints=6, group_size=10, test_runs=4)
+  values.corpus.update(runs=24, checkpoints=6, group_size=4, validation_runs=4, test_runs=4)
   values.corpus.recipe.update(epochs=1)
   values.model.update(width=16, depth=1, heads=2, frequencies=8)
   values.diffusion.variable = "update"
   values.train.update(steps=40, batch_size=32, microbatches=2, learning_rate=3e-3, warmup_steps=5)
   values.train.update(log_every=10, checkpoint_every=20, probe_every=20)
   values.sample.steps = 3
-  values.evaluate.update(networks=3, prompts=4, learning_rates=(0.01, 0.1), tuning_networks=2, curve_points=5)
+  values.evaluate.alignment.update(networks=3, prompts=4)
+  values.optimizers.update(networks=3, tuning_networks=2, points=5, optimizers=("sgd",))
   values.mesh.batch = 1
   return values.to_dict()
 
@@ -101,6 +105,6 @@ def smoke_workdir(smoke_values, tmp_path_factory):
 @pytest.fixture(scope="session")
 def gpt(smoke_workdir):
   """The trained G.pt of `smoke_workdir`."""
-  from g_pt import sample
+  import g_pt
 
-  return sample.load(smoke_workdir)
+  return g_pt.load(smoke_workdir)

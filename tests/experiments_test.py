@@ -66,8 +66,9 @@ def test_all_stages_run(name, tmp_path):
   values["mesh"]["batch"] = 1
   stages.run(config.parse(values), tmp_path, "all")
   summary = workdir.read_json(tmp_path / workdir.SUMMARY)
-  assert np.isfinite(summary["prompt_alignment"]["test"])
-  assert np.isfinite(list(summary["one_update"]["recorded_mean"].values())).all()
+  assert np.isfinite(summary["alignment"]["test"]["final"]["mean"])
+  for numbers in summary["one_update"]["numbers"]["final"].values():
+    assert np.isfinite(list(numbers.values())).all()
   assert summary["corpus"]["rejected"] == 0
   assert (tmp_path / workdir.REPORT).stat().st_size > 10_000
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from g_pt import sharding
-from g_pt.corpus.pairs import pair_source
-from g_pt.corpus.prepare import Runs, Statistics
+from g_pt.corpus.pairs import Runs, pair_source
+from g_pt.corpus.statistics import Statistics
 from g_pt.errors import ConfigError
 from g_pt.generator import DiffusionConfig, build
 from g_pt.models.neuron_transformer import NeuronTransformerConfig
-from g_pt.train import TrainConfig, init_state, make_optimizer, train_step
+from g_pt.parameters.units import UnitStatistics
+from g_pt.train.step import Step, TrainConfig
 
 CONFIG = TrainConfig(steps=5, batch_size=32, microbatches=2, learning_rate=1e-2, warmup_steps=1)
 
@@ -21,21 +22,21 @@ CONFIG = TrainConfig(steps=5, batch_size=32, microbatches=2, learning_rate=1e-2,
 @pytest.fixture(scope="module")
 def compiled(toy):
   """devices -> (compiled training step, its arguments)."""
-  std = {name: 0.3 for name in toy.spec.names}
-  model = NeuronTransformerConfig(width=8, depth=1, heads=2, frequencies=3)
-  generator = build(toy, "test_loss", model, DiffusionConfig(), Statistics(std, std, 0.1, 2.0, 10, 2, 0, 5, 0.2))
+  std = dict.fromkeys(toy.spec.names, np.array(0.3, np.float32))
+  statistics = Statistics(UnitStatistics(std, std), prompt_range=None, census=None)
+  metric, model = toy.metric("test_loss"), NeuronTransformerConfig(width=8, depth=1, heads=2, frequencies=3)
+  generator = build(toy.spec, metric, model, DiffusionConfig(), statistics)
   rng = np.random.default_rng(0)
-  theta, metric = rng.normal(size=(13, 5, toy.spec.size)), rng.uniform(0.1, 2, (13, 5))
-  runs = Runs(theta.astype(np.float32), metric.astype(np.float32))
-  source, optimizer = pair_source(runs, toy.metrics["test_loss"], CONFIG.pairs), make_optimizer(CONFIG)
-  start = jax.jit(functools.partial(init_state, generator, optimizer))(jax.random.key(0))
+  theta, values = rng.normal(size=(13, 5, toy.spec.size)), rng.uniform(0.1, 2, (13, 5))
+  source = pair_source(Runs(theta.astype(np.float32), values.astype(np.float32)), metric, CONFIG.pairs)
 
   @functools.cache
   def compiled(devices):
     mesh = sharding.make_mesh(sharding.MeshConfig(batch=devices))
-    arguments = jax.device_put((source, jax.random.key(1), start), sharding.replicated(mesh))
-    step = functools.partial(train_step, generator, optimizer, CONFIG, mesh)
-    return jax.jit(step).lower(*arguments).compile(), arguments
+    step = Step(toy, generator, CONFIG, mesh)
+    start = jax.jit(step.init)(jax.random.key(0))
+    arguments = jax.device_put((source, jax.random.key(1), start, None), sharding.replicated(mesh))
+    return jax.jit(step.__call__).lower(*arguments).compile(), arguments
 
   return compiled
 
@@ -43,10 +44,10 @@ def compiled(toy):
 def test_four_devices_train_as_one(compiled):
   losses = {}
   for devices in (1, 4):
-    step, (source, key, state) = compiled(devices)
+    step, (source, key, state, data) = compiled(devices)
     found = []
     for _ in range(4):
-      state, values = step(source, key, state)
+      state, values = step(source, key, state, data)
       found.append((values["loss"], values["gradient_norm"]))
     losses[devices] = np.array(jax.device_get(found))
   np.testing.assert_allclose(losses[4], losses[1], rtol=1e-5)
@@ -65,6 +66,14 @@ def test_a_mesh_has_the_devices_asked_for():
   assert sharding.make_mesh(sharding.MeshConfig(batch=2)).devices.tolist() == jax.devices()[:2]
   with pytest.raises(ConfigError, match="mesh.batch: 5 devices are wanted and there are 4"):
     sharding.make_mesh(sharding.MeshConfig(batch=5))
+
+
+@pytest.mark.parametrize(
+  ("batch", "message"), [(0, "batch: 0 is neither -1 nor at least 1"), (-2, "batch: -2 is less than -1")]
+)
+def test_a_mesh_of_no_devices_is_refused(batch, message):
+  with pytest.raises(ValueError, match=f"^{message}"):
+    sharding.MeshConfig(batch=batch)
 
 
 def test_a_batch_that_cannot_be_cut_is_refused():

@@ -1,6 +1,7 @@
 """A stage that cannot run says in one line what is missing or differs."""
 
 import copy
+import json
 import re
 import shutil
 
@@ -35,15 +36,16 @@ def directory(smoke_workdir, tmp_path):
     ("train", "train.pairs.bins", 3, "train.pairs.bins is 64 there, 3 here"),
     ("evaluate", "diffusion.variable", "parameters", "diffusion.variable is 'update' there, 'parameters' here"),
     ("evaluate", "train.steps", 50, "train.steps is 40 there, 50 here"),
-    ("report", "seed", 0, "not evaluated yet (evaluation/summary.json is missing); run --stage=evaluate"),
+    ("report", "seed", 0, "not evaluated yet"),
   ],
 )
 def test_what_does_not_fit_the_workdir_is_refused_and_named(directory, smoke_values, stage, path, value, message):
-  before = (directory / workdir.TRAINED).read_bytes()
+  files = (workdir.TRAINED, workdir.UNITS, workdir.CONFIG)
+  before = [(directory / name).read_bytes() for name in files]
   with pytest.raises(UserError, match=re.escape(message)) as error:
     stages.run(changed(smoke_values, path, value), directory, stage)
   assert "\n" not in str(error.value)
-  assert (directory / workdir.TRAINED).read_bytes() == before
+  assert [(directory / name).read_bytes() for name in files] == before or stage == "report"
 
 
 def test_how_it_is_looked_at_may_change(directory, smoke_values):
@@ -61,8 +63,72 @@ def test_an_earlier_stage_is_asked_for(directory, smoke_values):
   with pytest.raises(UserError, match="training is unfinished, step 0 of 40; run --stage=train"):
     stages.run(experiment, directory, "evaluate")
   (directory / workdir.TRAINED).unlink()
-  with pytest.raises(UserError, match="train.json: missing; run the stages before this one"):
+  with pytest.raises(UserError, match="train.json: missing; run --stage=train"):
     stages.run(experiment, directory, "evaluate")
   shutil.rmtree(directory / workdir.CORPUS)
   with pytest.raises(UserError, match=r"no corpus here \(manifest.json is missing\)"):
     stages.run(experiment, directory, "train")
+
+
+@pytest.fixture(scope="module")
+def evaluated(smoke_workdir, smoke_values, tmp_path_factory):
+  """The trained workdir with its evaluations; not to be written to."""
+  directory = shutil.copytree(smoke_workdir, tmp_path_factory.mktemp("evaluated") / "workdir")
+  stages.run(config.parse(smoke_values), directory, "evaluate")
+  return directory
+
+
+@pytest.fixture
+def evaluated_copy(evaluated, tmp_path):
+  return shutil.copytree(evaluated, tmp_path / "workdir")
+
+
+def contents(directory):
+  """Every file of the evaluations, and what ran last."""
+  files = [*(directory / workdir.EVALUATION).iterdir(), directory / workdir.CONFIG]
+  return {file.name: file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "report"])
+@pytest.mark.parametrize(
+  ("path", "value", "file"),
+  [
+    ("sample.steps", 50, "alignment.json"),
+    ("evaluate.alignment.prompts", 5, "alignment.json"),
+    ("optimizers.points", 9, "one_update.json"),
+  ],
+)
+def test_a_result_is_not_shown_or_reused_under_other_settings(evaluated_copy, smoke_values, stage, path, value, file):
+  before = contents(evaluated_copy)
+  with pytest.raises(UserError, match=rf"{file} was made under other settings: {path} is .* there, {value} here"):
+    stages.run(changed(smoke_values, path, value), evaluated_copy, stage)
+  assert contents(evaluated_copy) == before
+
+
+def test_a_report_leaves_the_evaluations_as_they_are(evaluated_copy, smoke_values):
+  before = contents(evaluated_copy)
+  stages.run(config.parse(smoke_values), evaluated_copy, "report")
+  assert contents(evaluated_copy) == before
+  assert (evaluated_copy / workdir.REPORT).stat().st_size > 0
+
+
+def test_an_evaluation_that_is_there_is_not_made_again(evaluated_copy, smoke_values):
+  folder = evaluated_copy / workdir.EVALUATION
+  before = contents(evaluated_copy)
+  kept = (folder / "one_update.json").stat().st_mtime_ns
+  (folder / "alignment.json").unlink()
+  stages.run(config.parse(smoke_values), evaluated_copy, "evaluate")
+  assert (folder / "one_update.json").stat().st_mtime_ns == kept
+  after, wanted = (json.loads(content["alignment.json"])["summary"] for content in (contents(evaluated_copy), before))
+  assert after == wanted
+
+
+def test_another_metric_shares_the_optimizers_curves(evaluated, smoke_values, tmp_path):
+  folder = evaluated / workdir.CORPUS / "optimizers"
+  before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+  assert before
+  values = changed(smoke_values, "metric", "test_error").values
+  values["corpus"]["path"] = str(evaluated / workdir.CORPUS)
+  values["train"]["steps"] = 2
+  stages.run(config.parse(values), tmp_path, "all")
+  assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before

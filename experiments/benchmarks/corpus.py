@@ -30,7 +30,7 @@ from experiments import cartpole_return
 from experiments.benchmarks import measure
 from g_pt import config, tasks
 from g_pt.corpus.generate import groups_at_once, initial_parameters, side_by_side
-from g_pt.tasks import cartpole, supervised
+from g_pt.tasks import population as networks
 from g_pt.tasks.base import Task
 
 GROUP_SIZE = {"mnist": 64, "cifar10": 16, "cartpole": 64}
@@ -52,9 +52,9 @@ def flop_of_step(task: Task, recipe: Any) -> float:
   return recipe.environments * recipe.horizon * (acting + recipe.epochs * learning)
 
 
-def flop_of_evaluation(task: Task, data: Any) -> float:
+def flop_of_evaluation(task: Task, judged: Any) -> float:
   """Of one checkpoint of a classifier."""
-  examples = len(data.test.labels) + len(data.train.labels)
+  examples = sum(len(split.labels) for split in judged.splits.values())
   return 2.0 * sum(_WEIGHTS[task.name]) * examples
 
 
@@ -63,7 +63,8 @@ def stretch_of(task: Task, recipe: Any, data: Any) -> Any:
   steps = STRETCH[task.name]
   if task.name == "cartpole":
     return dataclasses.replace(recipe, iterations=steps), data, steps
-  data = data._replace(train=data.train.first(steps * recipe.batch_size))
+  first = jax.tree.map(lambda x: x[: steps * recipe.batch_size], data.train)
+  data = data._replace(train=first)
   return dataclasses.replace(recipe, epochs=1), data, steps
 
 
@@ -72,28 +73,26 @@ def population(task: Task, recipe: Any, data: Any, runs: int, at_once: int) -> f
   recipe, data, steps = stretch_of(task, recipe, data)
   data, saved = jax.device_put(data), jnp.array([0, steps])
   theta = jax.jit(functools.partial(initial_parameters, task))(jax.random.split(jax.random.key(0), runs))
-  rates = jnp.full(runs, recipe.learning_rate)
-  if task.name == "cartpole":
-    train = jax.jit(lambda key: cartpole.train_runs(task, recipe, theta, rates, key, saved))
-  else:
-    compiled = jax.jit(functools.partial(supervised.train_runs, task, recipe))
-    train = lambda key: compiled(data, theta, rates, key, saved)  # noqa: E731
+  rates, decay = jnp.full(runs, recipe.learning_rate), jnp.asarray(recipe.decay(data))
+  compiled = jax.jit(functools.partial(task.training.run, recipe))
+
+  def train(i: int) -> jax.Array:
+    return jax.block_until_ready(compiled(data, theta, rates, decay, jax.random.key(i), saved))
 
   def groups():
-    keys = [jax.random.key(i) for i in range(at_once)]
-    return list(side_by_side(lambda i: jax.block_until_ready(train(keys[i])), range(at_once), at_once))
+    return list(side_by_side(train, range(at_once), at_once))
 
   return measure.seconds(groups, REPEATS) / (runs * at_once * steps)
 
 
-def evaluation(task: Task, data: Any, runs: int, at_once: int) -> float:
+def evaluation(task: Task, judged: Any, runs: int, at_once: int) -> float:
   """Seconds of measuring one checkpoint."""
-  data = jax.device_put(data)
+  judged = jax.device_put(judged)
   theta = jax.jit(functools.partial(initial_parameters, task))(jax.random.split(jax.random.key(0), runs))
-  evaluate = jax.jit(functools.partial(supervised.evaluate_group, task))
+  evaluate = jax.jit(functools.partial(networks.evaluate, task))
 
   def groups():
-    return list(side_by_side(lambda i: jax.block_until_ready(evaluate(theta, data)), range(at_once), at_once))
+    return list(side_by_side(lambda _: jax.block_until_ready(evaluate(theta, judged)), range(at_once), at_once))
 
   return measure.seconds(groups, 3) / (runs * at_once)
 
@@ -138,7 +137,7 @@ def measured(task: Task, recipe: Any, data_dir: str | None) -> dict[str, Any]:
   if task.name == "cartpole":
     acted = recipe.environments * recipe.horizon
     return result | {"environment_steps_per_second": {name: acted / s for name, s in step.items() if s}}
-  part = recipe.measured(data)
+  part = task.measurement.part(data, recipe, "recorded")
   one = evaluation(task, part, runs, at_once)
   total = steps * step["population"] + one * 200
   whole = (steps * flop + 200 * flop_of_evaluation(task, part)) / total
@@ -164,7 +163,7 @@ def rows(name: str, result: dict[str, Any]) -> list[list[str]]:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
   parser.add_argument("--tasks", default="mnist,cifar10,cartpole")
   parser.add_argument("--data_dir", help="where TFDS keeps the images")
   parser.add_argument("--out", type=Path, help="JSON file to write")
@@ -172,7 +171,7 @@ def main() -> None:
   results, lines = {}, []
   for name in arguments.tasks.split(","):
     task = tasks.get(name)
-    recipe = task.recipe
+    recipe = task.training.recipe
     if name == "cartpole":
       recipe = config.parse(cartpole_return.get_config().to_dict()).recipe
     results[name] = measured(task, recipe, arguments.data_dir)

@@ -14,34 +14,40 @@ import jax
 import jax.numpy as jnp
 
 from g_pt import tasks
-from g_pt.corpus.generate import initial_parameters
-from g_pt.tasks import classifiers
+from g_pt.corpus.generate import initial_parameters, run_keys
+from g_pt.keys import stream
+from g_pt.tasks import cifar10, classifiers, population
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
   parser.add_argument("--task", required=True)
   parser.add_argument("--runs", type=int, default=64)
   parser.add_argument("--data_dir", help="where TFDS keeps the images")
   parser.add_argument("--seed", type=int, default=0)
-  parser.add_argument("--plain", action="store_true", help="images as they are, without crops and flips")
+  parser.add_argument("--plain", action="store_true", help="CIFAR-10 without crops and flips")
   arguments = parser.parse_args()
   task = tasks.get(arguments.task)
   if arguments.plain:
-    task = dataclasses.replace(task, batch=classifiers.random_minibatch)
+    if task.name != "cifar10":
+      parser.error("--plain: CIFAR-10 alone is augmented")
+    task = cifar10.task(classifiers.random_minibatch)
+  recipe = task.training.recipe
   data = jax.device_put(task.load(arguments.data_dir))
-  init_key, group_key = jax.random.split(jax.random.key(arguments.seed))
-  keys = jax.random.split(init_key, arguments.runs)
-  theta = jax.jit(functools.partial(initial_parameters, task))(keys)
-  train = jax.jit(functools.partial(task.train_group, task, task.recipe))
+  theta = jax.jit(functools.partial(initial_parameters, task))(run_keys(arguments.seed, range(arguments.runs)))
+  train = jax.jit(functools.partial(task.training.run, recipe))
+  evaluate = jax.jit(functools.partial(population.evaluate, task))
   began = time.monotonic()
-  rates = jnp.full(arguments.runs, task.recipe.learning_rate)
-  saved = jnp.array([0, task.recipe.steps(data)])
-  group = jax.device_get(train(data, theta, rates, group_key, saved))
-  print(f"{task.name}: {arguments.runs} runs in {time.monotonic() - began:.0f} s by {dataclasses.asdict(task.recipe)}")
-  for name, values in group.metrics.items():
-    start, end = values.mean(axis=0)
-    print(f"{name}: {start:.4g} -> {end:.4g} on average, {values[:, 1].min():.4g} to {values[:, 1].max():.4g}")
+  rates, decay = jnp.full(arguments.runs, recipe.learning_rate), jnp.asarray(recipe.decay(data))
+  saved = jnp.array([0, recipe.steps(data)])
+  start, end = train(data, theta, rates, decay, stream(arguments.seed, "corpus", "group", 0), saved)
+  print(f"{task.name}: {arguments.runs} runs in {time.monotonic() - began:.0f} s by {dataclasses.asdict(recipe)}")
+  for part in task.measurement.parts:
+    judged = task.measurement.part(data, recipe, part)
+    before, after = (jax.device_get(evaluate(networks, judged)) for networks in (start, end))
+    for name, values in after.items():
+      span = f"{values.min():.4g} to {values.max():.4g}"
+      print(f"{part} {name}: {before[name].mean():.4g} -> {values.mean():.4g} on average, {span}")
 
 
 if __name__ == "__main__":

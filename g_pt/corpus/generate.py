@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import dataclasses
 import functools
 from importlib import metadata
-import os
 from pathlib import Path
 import time
 from typing import Any
@@ -16,46 +15,45 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+import joblib
 import numpy as np
-from tqdm import tqdm
 
+from g_pt import progress
 from g_pt.corpus.store import MANIFEST, Corpus, Manifest
 from g_pt.errors import ConfigError, CorpusError
-from g_pt.tasks.base import RunGroup, Task
+from g_pt.fields import Settings, limited
+from g_pt.keys import stream
+from g_pt.tasks import population
+from g_pt.tasks.base import Recipe, Task
 from g_pt.workdir import differences
 
 SAVE_POINTS = ("log", "uniform")
 
 
 @dataclasses.dataclass(frozen=True)
-class CorpusConfig:
+class CorpusConfig(Settings):
   """How many runs there are and what is kept of them."""
 
-  runs: int
-  checkpoints: int = 64  # of a run, its initial and its last parameters among them
-  save_points: str = "log"  # one of SAVE_POINTS
-  group_size: int = 64  # runs that share the order of their minibatches and one matrix product
-
-  def __post_init__(self):
-    if self.save_points not in SAVE_POINTS:
-      raise ValueError(f"corpus.save_points: unknown {self.save_points!r}; it is one of: {', '.join(SAVE_POINTS)}")
-    for name, least in (("runs", 2), ("checkpoints", 2), ("group_size", 1)):
-      if getattr(self, name) < least:
-        raise ValueError(f"corpus.{name}: {getattr(self, name)} is less than {least}")
+  runs: int = limited(2048, least=2)
+  checkpoints: int = limited(64, least=2)  # of a run, its initial and its last parameters among them
+  save_points: str = limited("log", choices=SAVE_POINTS)
+  # Runs that share the order of their minibatches and one matrix product.
+  group_size: int = limited(64, least=1)
 
 
-def save_points(config: CorpusConfig, steps: int, seed: int) -> np.ndarray:
+def save_points(config: CorpusConfig, steps: int, seed: int, group: int) -> np.ndarray:
   """The steps [checkpoint] after which parameters are kept: rising, 0 first, the last step last.
 
   `log` spaces them evenly in log(step), early steps one by one, so that the
-  metric's range is covered evenly; `uniform` draws them at random, as in
-  Peebles et al. 2022. Raises ConfigError where there are too few steps.
+  metric's range is covered evenly; `uniform` draws them at random for each
+  group, as in Peebles et al. 2022. Raises ConfigError where there are too few steps.
   """
   count = config.checkpoints
   if count > steps + 1:
     raise ConfigError(f"corpus.checkpoints: {count} cannot be kept of {steps} steps and the initial parameters")
   if config.save_points == "uniform":
-    middle = np.random.default_rng(seed).choice(np.arange(1, steps), count - 2, replace=False)
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(stream(seed, "corpus", "save_points", group))))
+    middle = rng.choice(np.arange(1, steps), count - 2, replace=False)
     return np.concatenate([[0], np.sort(middle), [steps]]).astype(np.int32)
   points = [0]
   for point in np.round(np.geomspace(steps, 1, count - 1)[::-1]).astype(int):
@@ -66,29 +64,34 @@ def save_points(config: CorpusConfig, steps: int, seed: int) -> np.ndarray:
 
 def initial_parameters(task: Task, keys: Array) -> Float[Array, "run parameter"]:
   """Flat initial networks, one a key; one after another, as batched decompositions may hang on a CPU."""
-  return jax.lax.map(lambda key: task.spec.flatten(task.init(key)), keys)
+  return jax.lax.map(lambda key: task.spec.flatten(task.network.init(key)), keys)
 
 
-def group_keys(seed: int, group: int, runs: range) -> tuple[Array, Array]:
-  """The group's own key, and one a run; no two streams meet."""
-  group_stream, run_stream = jax.random.split(jax.random.key(seed))
-  keys = jax.vmap(functools.partial(jax.random.fold_in, run_stream))(jnp.arange(runs.start, runs.stop))
-  return jax.random.fold_in(group_stream, group), keys
+def run_keys(seed: int, runs: range) -> Array:
+  """A key a run, for its initial parameters."""
+  fold = functools.partial(jax.random.fold_in, stream(seed, "corpus", "run"))
+  return jax.vmap(fold)(jnp.arange(runs.start, runs.stop))
 
 
-def manifest_of(task: Task, recipe: Any, config: CorpusConfig, seed: int, data: Any) -> Manifest:
-  """What the corpus of these settings will hold."""
-  numbers = jax.eval_shape(task.evaluate, jax.eval_shape(task.init, jax.random.key(0)), data)
+def manifest_of(task: Task, recipe: Recipe, config: CorpusConfig, seed: int) -> Manifest:
+  """What the corpus of these settings will hold; its metrics are known once the task's data are, see `generate`."""
   return Manifest(
     task=task.name,
     settings={"seed": seed, "recipe": dataclasses.asdict(recipe), **dataclasses.asdict(config)},
     parameters=[[name, list(shape)] for name, shape in zip(task.spec.names, task.spec.shapes)],
-    metrics=sorted(numbers),
+    metrics=[],
     runs=config.runs,
     checkpoints=config.checkpoints,
     group_size=config.group_size,
     versions={name: metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax")},
   )
+
+
+def recorded_numbers(task: Task, recipe: Recipe, data: Any) -> list[str]:
+  """Names of all that is recorded of a checkpoint."""
+  theta = jax.ShapeDtypeStruct((1, task.spec.size), jnp.float32)
+  judged = task.measurement.part(data, recipe, "recorded")
+  return sorted(jax.eval_shape(functools.partial(population.evaluate, task), theta, judged))
 
 
 def open_matching(path: str | Path, wanted: Manifest, writable: bool = False) -> Corpus:
@@ -113,49 +116,51 @@ def open_matching(path: str | Path, wanted: Manifest, writable: bool = False) ->
   return corpus
 
 
-def generate(task: Task, recipe: Any, config: CorpusConfig, seed: int, data: Any, path: str | Path) -> Corpus:
+def generate(task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: Any, path: str | Path) -> Corpus:
   """The corpus at `path`: made, or finished where it was interrupted, or found whole.
 
   Raises CorpusError, naming the fields that differ, where `path` holds a
   corpus of other settings.
   """
-  wanted = manifest_of(task, recipe, config, seed, data)
-  steps = recipe.steps(data)
-  save_points(config, steps, seed)  # what cannot be made is refused before anything is written
+  save_points(config, recipe.steps(data), seed, 0)  # what cannot be made is refused before anything is written
+  wanted = manifest_of(task, recipe, config, seed)
   if (Path(path) / MANIFEST).exists():
     corpus = open_matching(path, wanted, writable=True)
-    if corpus.manifest.imported is not None:
-      return corpus
   else:
-    corpus = Corpus.create(path, wanted)
-  missing = [g for g in range(wanted.num_groups) if g not in set(corpus.manifest.groups_done)]
-  if not missing:
-    return corpus
-  data = jax.device_put(data)
+    corpus = Corpus.create(path, dataclasses.replace(wanted, metrics=recorded_numbers(task, recipe, data)))
+  if not corpus.manifest.complete:
+    _make_missing(corpus, task, recipe, config, seed, data)
+  return corpus
+
+
+def _make_missing(corpus: Corpus, task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: Any) -> None:
+  """Trains and writes the groups that are not there yet."""
+  missing = [g for g in range(corpus.manifest.num_groups) if g not in set(corpus.manifest.groups_done)]
+  steps, data = recipe.steps(data), jax.device_put(data)
   init = jax.jit(functools.partial(initial_parameters, task))
-  train = jax.jit(functools.partial(task.train_group, task, recipe))
+  train = jax.jit(functools.partial(population.train_and_measure, task, recipe))
+  decay = jnp.asarray(recipe.decay(data))
 
-  def make(group: int) -> tuple[RunGroup, np.ndarray]:
+  def make(group: int) -> tuple[population.RunGroup, np.ndarray]:
     runs = corpus.runs_of_group(group)
-    group_key, run_keys = group_keys(seed, group, runs)
-    saved = save_points(config, steps, seed=seed + group)
+    saved = save_points(config, steps, seed, group)
     rates = jnp.full(len(runs), recipe.learning_rate)
-    result = jax.device_get(train(data, init(run_keys), rates, group_key, jnp.asarray(saved)))
-    return result, np.broadcast_to(saved, (len(runs), len(saved)))
+    key = stream(seed, "corpus", "group", group)
+    result = train(data, init(run_keys(seed, runs)), rates, decay, key, jnp.asarray(saved))
+    return jax.device_get(result), np.broadcast_to(saved, (len(runs), len(saved)))
 
-  done = config.runs - sum(len(corpus.runs_of_group(group)) for group in missing)
-  with tqdm(total=config.runs, initial=done, desc="corpus", unit="run") as progress:
+  done = corpus.manifest.runs - sum(len(corpus.runs_of_group(group)) for group in missing)
+  with progress.bar(total=corpus.manifest.runs, initial=done, desc="corpus", unit="run") as bar:
     began = time.monotonic()
     for group, (result, step) in zip(missing, side_by_side(make, missing, groups_at_once())):
       began, seconds = time.monotonic(), time.monotonic() - began
       corpus.write_group(group, result.theta, result.metrics, step, seconds)
-      progress.update(len(step))
-  return corpus
+      bar.update(len(step))
 
 
 def groups_at_once() -> int:
   """Small steps leave a CPU's cores waiting for each other; a group a core keeps them busy."""
-  return (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
+  return joblib.cpu_count() if jax.default_backend() == "cpu" else 1
 
 
 def side_by_side(function: Callable[[Any], Any], arguments: Iterable[Any], at_once: int) -> Iterator[Any]:

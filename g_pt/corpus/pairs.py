@@ -10,37 +10,45 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 import numpy as np
 
-from g_pt.corpus.prepare import PROMPTED_QUANTILES, Runs
 from g_pt.errors import ConfigError
+from g_pt.fields import Settings, limited
 from g_pt.parameters import ParameterSpec
+from g_pt.parameters.symmetry import permutation_index, random_permutations
 from g_pt.tasks.base import Metric
 
 WEIGHTINGS = ("metric", "uniform")
+# Of the targets' metric. What lies beyond is too rare to be learned.
+PROMPTED_QUANTILES = (0.005, 0.995)
 
 
 @dataclasses.dataclass(frozen=True)
-class PairsConfig:
+class PairsConfig(Settings):
   """Which pairs are drawn how often."""
 
   # `metric`: targets cover the metric's range evenly, any earlier checkpoint is the start.
   # `uniform`: spacing uniform in [1, K-1], then the start uniform (Peebles et al. 2022).
-  weighting: str = "metric"
-  bins: int = 64  # of the metric's coordinate, each drawn equally often
-  initial_fraction: float = 0.0  # of `metric` pairs that start at the run's initial parameters, beyond chance
-  # Whether targets are only the checkpoints that are better than all before them in their run. Where a metric goes up
-  # and down, a prompt then means how far training is to go, not one of many ways to be there by chance.
+  weighting: str = limited("metric", choices=WEIGHTINGS)
+  bins: int = limited(64, least=1)  # of the metric's coordinate, each drawn equally often
+  # Share of `metric` pairs that start at the run's initial parameters, beyond chance.
+  initial_fraction: float = limited(0.0, least=0, most=1)
+  # Whether targets are only the checkpoints that are better than all before them in their run. With noisy metrics a
+  # prompt then means progress, not a lucky checkpoint.
   records: bool = False
   permute: bool = False  # one random permutation of hidden units for both; of use to models without the symmetry
 
-  def __post_init__(self):
-    if self.weighting not in WEIGHTINGS:
-      raise ValueError(f"train.pairs.weighting: unknown {self.weighting!r}; it is one of: {', '.join(WEIGHTINGS)}")
+  def check(self) -> None:
     if self.records and self.weighting != "metric":
-      raise ValueError(f"train.pairs.records: for train.pairs.weighting=metric alone, not {self.weighting}")
-    if self.bins < 1:
-      raise ValueError(f"train.pairs.bins: {self.bins} is less than 1")
-    if not 0.0 <= self.initial_fraction <= 1.0:
-      raise ValueError(f"train.pairs.initial_fraction: {self.initial_fraction} is not between 0 and 1")
+      raise ValueError(f"records: for weighting=metric alone, not {self.weighting}")
+
+  def without_permutation(self) -> PairsConfig:
+    return dataclasses.replace(self, permute=False)
+
+
+class Runs(NamedTuple):
+  """Whole runs, on the host."""
+
+  theta: Float[np.ndarray, "run checkpoint parameter"]
+  metric: Float[np.ndarray, "run checkpoint"]
 
 
 class PairSource(NamedTuple):
@@ -62,7 +70,7 @@ class Pairs(NamedTuple):
 
 def is_record(values: Float[np.ndarray, "run checkpoint"], metric: Metric) -> Bool[np.ndarray, "run checkpoint-1"]:
   """Which checkpoints, the first left out, are better than all before them in their run."""
-  gain = values if metric.higher_is_better else -values
+  gain = np.asarray(metric.gain(values))
   return gain[:, 1:] > np.maximum.accumulate(gain, axis=1)[:, :-1]
 
 
@@ -118,13 +126,19 @@ def _even_in_spacing(source: PairSource, key: Array, batch: int):
   return jax.random.randint(run_key, (batch,), 0, runs), start, start + spacing
 
 
-def draw_pairs(source: PairSource, spec: ParameterSpec, config: PairsConfig, key: Array, batch: int) -> Pairs:
-  """A batch of independent pairs; the target is always later in its run than the start."""
-  draw_key, permutation_key = jax.random.split(key)
+def draw_places(
+  source: PairSource, config: PairsConfig, key: Array, batch: int
+) -> tuple[Int[Array, "batch"], Int[Array, "batch"], Int[Array, "batch"]]:
+  """Runs, and in them the checkpoints of start and target; the target is always later than the start."""
   if config.weighting == "metric":
-    run, start, target = _even_in_metric(source, config, draw_key, batch)
-  else:
-    run, start, target = _even_in_spacing(source, draw_key, batch)
+    return _even_in_metric(source, config, key, batch)
+  return _even_in_spacing(source, key, batch)
+
+
+def draw_pairs(source: PairSource, spec: ParameterSpec, config: PairsConfig, key: Array, batch: int) -> Pairs:
+  """A batch of independent pairs of the places that `draw_places` draws."""
+  draw_key, permutation_key = jax.random.split(key)
+  run, start, target = draw_places(source, config, draw_key, batch)
   pairs = Pairs(
     source.theta[run, start], source.theta[run, target], source.metric[run, start], source.metric[run, target]
   )
@@ -132,7 +146,7 @@ def draw_pairs(source: PairSource, spec: ParameterSpec, config: PairsConfig, key
     return pairs
 
   def permute(key, start, target):
-    index = spec.permutation_index(spec.random_permutations(key))
+    index = permutation_index(spec, random_permutations(spec, key))
     return start[index], target[index]
 
   start, target = jax.vmap(permute)(jax.random.split(permutation_key, batch), pairs.start, pairs.target)

@@ -4,20 +4,24 @@
     DIR/theta/                     float32 [run, checkpoint, parameter]
     DIR/step/                      int32   [run, checkpoint]
     DIR/metrics/NAME/              float32 [run, checkpoint]
+    DIR/largest/                   float32 [run], the greatest magnitude of any weight of the run
 
-A group's chunks are written whole (a file, then a rename) before the manifest
-names the group, so that a corpus killed at any moment goes on where it was.
-Every chunk carries a CRC-32C; a damaged one is an error, not numbers.
+A chunk is one run, and can be read alone; the chunks of a group are one file, a
+shard (zarr3's sharding_indexed). A group's shards are written whole (a file,
+then a rename) before the manifest names the group, so that a corpus killed at
+any moment goes on where it was. Every chunk and every shard's index carries a
+CRC-32C; a damaged one is an error, not numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+from jaxtyping import Float, Int
 import numpy as np
 import tensorstore as ts
 
@@ -25,7 +29,8 @@ from g_pt.errors import CorpusError
 from g_pt.workdir import write_json
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2  # 1, and corpora that name none: a chunk was a whole group
+_BLOCK = 2**25  # bytes of chunks read at once; they lie in memory beside what they are copied to
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,21 +64,25 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest:
-  """Raises CorpusError where there is none or it cannot be understood."""
+  """Raises CorpusError where there is none, or one of another format, or one that cannot be understood."""
   file = Path(path) / MANIFEST
   try:
     fields = json.loads(file.read_text())
-    manifest = Manifest(**fields)
+    if isinstance(fields, dict) and fields.get("format") != FORMAT:
+      found = f"format {fields['format']}" if "format" in fields else "no format"
+      raise CorpusError(
+        f"{file}: {found}, and this version reads format {FORMAT}; make the corpus again by --stage=corpus, "
+        f"after deleting {path} or with another place in --config.corpus.path"
+      )
+    return Manifest(**fields)
   except FileNotFoundError:
     raise CorpusError(f"{path}: no corpus here ({MANIFEST} is missing)") from None
-  except (json.JSONDecodeError, TypeError) as error:
+  except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
     raise CorpusError(f"{file}: not a corpus manifest: {error}") from None
-  if manifest.format != FORMAT:
-    raise CorpusError(f"{file}: format {manifest.format}; this version reads format {FORMAT}")
-  return manifest
 
 
-def _array(path: Path, shape: Sequence[int], chunk: Sequence[int], dtype: str, create: bool) -> ts.TensorStore:
+def _array(path: Path, shape: Sequence[int], group_size: int, dtype: str, create: bool) -> ts.TensorStore:
+  """An array whose first axis is the run: a chunk a run, a shard a group."""
   spec = {
     "driver": "zarr3",
     "kvstore": {"driver": "file", "path": str(path)},
@@ -83,11 +92,13 @@ def _array(path: Path, shape: Sequence[int], chunk: Sequence[int], dtype: str, c
   }
   if not create:
     return ts.open(spec, open=True, read=True).result()
+  checked = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+  chunks = {"chunk_shape": [1, *shape[1:]], "codecs": checked, "index_codecs": checked}
   spec["metadata"] = {
     "shape": list(shape),
     "data_type": dtype,
-    "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
-    "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
+    "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [group_size, *shape[1:]]}},
+    "codecs": [{"name": "sharding_indexed", "configuration": chunks}],
   }
   return ts.open(spec, open=True, create=True, read=True, write=True).result()
 
@@ -99,14 +110,17 @@ class Corpus:
     self.path = Path(path)
     self.manifest = manifest
     table = (manifest.runs, manifest.checkpoints)
-    chunk = (min(manifest.group_size, manifest.runs), manifest.checkpoints)
     parameters = sum(int(np.prod(shape)) for _, shape in manifest.parameters)
+    group_size = min(manifest.group_size, manifest.runs)
+
+    def array(name: str, shape: Sequence[int], dtype: str = "float32") -> ts.TensorStore:
+      return _array(self.path / name, shape, group_size, dtype, writable)
+
     try:
-      self.theta = _array(self.path / "theta", (*table, parameters), (*chunk, parameters), "float32", writable)
-      self.step = _array(self.path / "step", table, chunk, "int32", writable)
-      self.metrics = {
-        name: _array(self.path / "metrics" / name, table, chunk, "float32", writable) for name in manifest.metrics
-      }
+      self.theta = array("theta", (*table, parameters))
+      self.step = array("step", table, "int32")
+      self.metrics = {name: array(f"metrics/{name}", table) for name in manifest.metrics}
+      self.largest = array("largest", table[:1])
     except ValueError as error:
       raise CorpusError(f"{self.path}: {_first_line(error)}") from None
 
@@ -129,11 +143,12 @@ class Corpus:
   def write_group(
     self, group: int, theta: np.ndarray, metrics: Mapping[str, np.ndarray], step: np.ndarray, seconds: float = 0.0
   ) -> None:
-    """Writes a group's arrays [run, checkpoint, ...], then names it in the manifest."""
+    """Writes a group's arrays [run, checkpoint, ...] and the largest weights, then names it in the manifest."""
     runs = self.runs_of_group(group)
     rows = slice(runs.start, runs.stop)
     writes = [self.theta[rows].write(theta), self.step[rows].write(step)]
     writes += [self.metrics[name][rows].write(np.asarray(metrics[name])) for name in self.manifest.metrics]
+    writes.append(self.largest[rows].write(_largest(theta)))
     for write in writes:
       write.result()
     done = sorted({*self.manifest.groups_done, group})
@@ -142,12 +157,52 @@ class Corpus:
     )
     write_json(self.path / MANIFEST, dataclasses.asdict(self.manifest))
 
-  def read(self, array: ts.TensorStore, rows: Any = slice(None)) -> np.ndarray:
-    """Rows of one of the arrays; CorpusError where a chunk is damaged."""
+  def read(self, array: ts.TensorStore, rows: Any = slice(None), checkpoint: int | None = None) -> np.ndarray:
+    """Rows of one of the arrays, [row, checkpoint, ...], or [row, ...] at one checkpoint.
+
+    `rows` is what indexes the runs: a number (whose axis is gone), a slice, or
+    an array. Only their chunks are read. Raises CorpusError where one is damaged.
+    """
+    runs = np.arange(self.manifest.runs)[rows]
+    if runs.ndim == 0:
+      return self.read(array, runs[None], checkpoint)[0, ...]
+    saved = () if checkpoint is None else (range(self.manifest.checkpoints)[checkpoint],)
+    numbers = np.empty((len(runs), *array.shape[1 + len(saved) :]), array.dtype.numpy_dtype)
+    for block in _blocks(array, len(runs)):
+      numbers[block] = self._numbers(array.oindex[(runs[block], *saved)])
+    return numbers
+
+  def read_points(
+    self, runs: Int[np.ndarray, "point"], checkpoints: Int[np.ndarray, "point"]
+  ) -> Float[np.ndarray, "point parameter"]:
+    """One checkpoint of one run a point; every run among them is read once. Raises CorpusError as `read` does."""
+    runs = np.arange(self.manifest.runs)[runs]
+    checkpoints = np.arange(self.manifest.checkpoints)[checkpoints]
+    distinct, place = np.unique(runs, return_inverse=True)
+    numbers = np.empty((len(runs), self.theta.shape[2]), np.float32)
+    for block in _blocks(self.theta, len(distinct)):
+      points = np.flatnonzero((block.start <= place) & (place < block.stop))
+      numbers[points] = self._numbers(self.theta.vindex[runs[points], checkpoints[points]])
+    return numbers
+
+  def _numbers(self, view: ts.TensorStore) -> np.ndarray:
     try:
-      return array[rows].read().result()
+      return view.read().result()
     except ValueError as error:
       raise CorpusError(f"{self.path}: {_first_line(error)}") from None
+
+
+def _blocks(array: ts.TensorStore, count: int) -> Iterator[slice]:
+  """Cuts `count` runs of an array into parts that are read at once."""
+  size = max(1, _BLOCK // (array.dtype.numpy_dtype.itemsize * int(np.prod(array.shape[1:]))))
+  return (slice(start, min(start + size, count)) for start in range(0, count, size))
+
+
+def _largest(theta: Float[np.ndarray, "run checkpoint parameter"]) -> Float[np.ndarray, "run"]:
+  """The greatest magnitude of any number of a run; inf where one is not finite."""
+  # A NaN is the maximum of what holds it; maximum and minimum make no copy of theta.
+  largest = np.maximum(theta.max(axis=(1, 2)), -theta.min(axis=(1, 2)))
+  return np.where(np.isfinite(largest), largest, np.float32(np.inf))
 
 
 def _first_line(error: Exception) -> str:

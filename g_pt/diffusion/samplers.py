@@ -20,26 +20,26 @@ from g_pt.diffusion.schedule import Schedule, respace
 SAMPLERS = ("ddim", "ddpm")
 
 
-def _timesteps(step: Schedule, x: Float[Array, "batch x"]) -> Float[Array, "batch"]:
-  return jnp.full(x.shape[0], step.timestep, x.dtype)
+def _timesteps(timestep: Float[Array, ""], x: Float[Array, "batch x"]) -> Float[Array, "batch"]:
+  return jnp.full(x.shape[0], timestep, x.dtype)
 
 
-def _reversed(schedule: Schedule, *columns: Float[np.ndarray, "step"]):
-  """Columns of the schedule from the noisiest step on, as scan takes them."""
-  kept = Schedule(schedule.alpha_bar, schedule.timestep)
-  return jax.tree.map(lambda column: jnp.asarray(column[::-1].copy(), jnp.float32), (kept, *columns))
+def _reversed(*columns: Float[np.ndarray, "step"] | Int[np.ndarray, "step"]):
+  """Columns of the schedule from the noisiest step on, as scan takes them; made in float64, rounded once."""
+  return tuple(jnp.asarray(column[::-1].copy(), jnp.float32) for column in columns)
 
 
 def ddim(denoise: Denoiser, schedule: Schedule, noise: Float[Array, "batch x"]) -> Float[Array, "batch x"]:
   """Deterministic: x_T -> x_0 (Song et al. 2021, equation 12 with sigma 0)."""
+  previous = schedule.alpha_bar_previous
+  columns = (schedule.timestep, *schedule.signal_and_sigma, np.sqrt(previous), np.sqrt(1.0 - previous))
 
   def body(x, columns):
-    step, alpha_bar_previous = columns
-    x0 = denoise(x, _timesteps(step, x))
-    epsilon = (x - jnp.sqrt(step.alpha_bar) * x0) / jnp.sqrt(1.0 - step.alpha_bar)
-    return jnp.sqrt(alpha_bar_previous) * x0 + jnp.sqrt(1.0 - alpha_bar_previous) * epsilon, None
+    timestep, signal, sigma, signal_previous, sigma_previous = columns
+    x0 = denoise(x, _timesteps(timestep, x))
+    return signal_previous * x0 + sigma_previous * (x - signal * x0) / sigma, None
 
-  return lax.scan(body, noise, _reversed(schedule, schedule.alpha_bar_previous))[0]
+  return lax.scan(body, noise, _reversed(*columns))[0]
 
 
 def ancestral(
@@ -55,11 +55,11 @@ def ancestral(
   of_x0, of_xt = schedule.posterior_mean_coefficients
   # Fixed-large: the variance of a step is its beta; the last adds none.
   deviation = np.sqrt(np.append(0.0, schedule.beta[1:]))
-  columns = _reversed(schedule, of_x0, of_xt, deviation)
+  columns = _reversed(schedule.timestep, of_x0, of_xt, deviation)
 
   def body(x, columns):
-    i, (step, of_x0, of_xt, deviation) = columns
-    return of_x0 * denoise(x, _timesteps(step, x)) + of_xt * x + deviation * step_noise(i), None
+    i, (timestep, of_x0, of_xt, deviation) = columns
+    return of_x0 * denoise(x, _timesteps(timestep, x)) + of_xt * x + deviation * step_noise(i), None
 
   return lax.scan(body, noise, (jnp.arange(len(deviation)), columns))[0]
 
@@ -76,9 +76,8 @@ def sample(
 ) -> Float[Array, "batch x"]:
   """Draws x_0 by the named sampler in `steps` evaluations of the denoiser.
 
-  `temperature` scales the first noise. The last estimate of x_0 is made where
-  `stop` of the schedule's timesteps are still to come: nearer to the data an
-  imperfect model adds errors of its own.
+  `temperature` scales the first noise. `stop`: the fraction of timesteps nearest
+  the data that is skipped; there an imperfect model adds errors of its own.
   """
   noise_key, step_key = jax.random.split(key)
   noise, respaced = temperature * jax.random.normal(noise_key, shape), respace(schedule, steps, stop)
@@ -87,4 +86,4 @@ def sample(
       return ddim(denoise, respaced, noise)
     case "ddpm":
       return ancestral(denoise, respaced, noise, lambda i: jax.random.normal(jax.random.fold_in(step_key, i), shape))
-  raise ValueError(f"sample.sampler: unknown {name!r}; it is one of: {', '.join(SAMPLERS)}")
+  raise ValueError(f"sampler: unknown {name!r}; it is one of: {', '.join(SAMPLERS)}")

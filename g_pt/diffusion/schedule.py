@@ -31,14 +31,9 @@ class Schedule(NamedTuple):
     return 1.0 - self.alpha_bar / self.alpha_bar_previous
 
   @property
-  def signal_and_spread(self) -> tuple[Float[np.ndarray, "step"], Float[np.ndarray, "step"]]:
-    """Of x_0 and of the noise in x_t. In float32, 1 - alpha_bar near the data has three digits left."""
+  def signal_and_sigma(self) -> tuple[Float[np.ndarray, "step"], Float[np.ndarray, "step"]]:
+    """Factors of x_0 and of the noise in x_t. In float32, 1 - alpha_bar near the data has three digits left."""
     return np.sqrt(self.alpha_bar), np.sqrt(1.0 - self.alpha_bar)
-
-  @property
-  def posterior_variance(self) -> Float[np.ndarray, "step"]:
-    """Variance of q(x_{t-1} | x_t, x_0); Ho et al. 2020, equation 7."""
-    return self.beta * (1.0 - self.alpha_bar_previous) / (1.0 - self.alpha_bar)
 
   @property
   def posterior_mean_coefficients(self) -> tuple[Float[np.ndarray, "step"], Float[np.ndarray, "step"]]:
@@ -51,7 +46,7 @@ class Schedule(NamedTuple):
 def make_schedule(name: str, timesteps: int = 1000) -> Schedule:
   """`linear`: betas from 0.1/T to 20/T (1e-4 to 0.02 at 1000); `cosine`: squared cosine. No beta is above 0.999."""
   if timesteps < 1:
-    raise ValueError(f"diffusion.timesteps: {timesteps} is less than 1")
+    raise ValueError(f"timesteps: {timesteps} is less than 1")
   match name:
     case "linear":
       beta = np.linspace(0.1 / timesteps, 20.0 / timesteps, timesteps)
@@ -59,7 +54,7 @@ def make_schedule(name: str, timesteps: int = 1000) -> Schedule:
       alpha_bar = np.cos((np.arange(timesteps + 1) / timesteps + 0.008) / 1.008 * np.pi / 2) ** 2
       beta = 1.0 - alpha_bar[1:] / alpha_bar[:-1]
     case _:
-      raise ValueError(f"diffusion.schedule: unknown {name!r}; it is one of: {', '.join(SCHEDULES)}")
+      raise ValueError(f"schedule: unknown {name!r}; it is one of: {', '.join(SCHEDULES)}")
   return Schedule(np.cumprod(1.0 - np.minimum(beta, 0.999)), np.arange(timesteps))
 
 
@@ -81,5 +76,5 @@ def q_sample(
   schedule: Schedule, x0: Float[Array, "*batch x"], step: Int[Array, "*batch"], noise: Float[Array, "*batch x"]
 ) -> Float[Array, "*batch x"]:
   """x_t of x_0; Ho et al. 2020, equation 4."""
-  signal, spread = schedule.signal_and_spread
-  return jnp.asarray(signal, x0.dtype)[step][..., None] * x0 + jnp.asarray(spread, x0.dtype)[step][..., None] * noise
+  signal, sigma = (jnp.asarray(x, x0.dtype)[step][..., None] for x in schedule.signal_and_sigma)
+  return signal * x0 + sigma * noise

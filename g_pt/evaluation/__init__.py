@@ -1,1 +1,1 @@
-"""The paper's experiments, one a module: numbers and arrays out, no plotting."""
+"""Experiments with a trained G.pt, one a module: numbers and arrays out, no plotting."""

@@ -2,49 +2,110 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import dataclasses
+from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, PyTree
+import numpy as np
 
-from g_pt.sample import GPT
+from g_pt.bootstrap import mean_interval
+from g_pt.corpus.statistics import PromptRange
+from g_pt.evaluation.base import Context, Result, Starts
+from g_pt.fields import Settings as Base
+from g_pt.fields import limited
+from g_pt.gpt import GPT
+
+# A network that prompts over less than this share of what was learned tells of noise alone.
+_NARROW = 0.05
+
+USES = ("sample",)
 
 
-def prompt_alignment(prompted: Float[Array, "net prompt"], achieved: Float[Array, "net prompt"]) -> Float[Array, ""]:
-  """Mean over networks of the R^2 of achieved against prompted metrics.
+@dataclasses.dataclass(frozen=True)
+class Settings(Base):
+  networks: int = limited(64, least=2)  # test runs (and as many training runs) whose initial networks are prompted
+  prompts: int = limited(20, least=2)  # a network, from the best prompt to its own metric
 
-  1 is perfect; a model that leaves every network as it was scores about -2.71
-  on evenly spaced prompts. Peebles et al. 2022, section 4. A network that is
-  nearly at its best from the start does not count: over prompts that lie within
-  a twentieth of the widest range R^2 tells of noise alone, and over one it is none.
+
+class Prompted(NamedTuple):
+  """What was asked for, and the flat networks that were sampled for it."""
+
+  prompted: Float[np.ndarray, "net prompt"]
+  theta: Float[Array, "net*prompt parameter"]
+
+
+def alignment_by_network(
+  prompted: Float[np.ndarray, "net prompt"], achieved: Float[np.ndarray, "net prompt"]
+) -> Float[np.ndarray, "net"]:
+  """R^2 of achieved against prompted metrics of each network; Peebles et al. 2022, section 4.
+
+  1 is perfect; leaving a network as it was scores about -2.71 on evenly spaced
+  prompts. NaN where all prompts are the same, so that there is no R^2.
   """
-  residual = jnp.sum((prompted - achieved) ** 2, axis=1)
-  spread = jnp.sum((prompted - prompted.mean(axis=1, keepdims=True)) ** 2, axis=1)
-  return jnp.mean(1.0 - residual / spread, where=spread > 0.05**2 * jnp.max(spread))
+  prompted, achieved = (np.asarray(x, np.float64) for x in (prompted, achieved))
+  residual = np.sum((prompted - achieved) ** 2, axis=1)
+  total = np.sum((prompted - prompted.mean(axis=1, keepdims=True)) ** 2, axis=1)
+  return np.where(total > 0, 1.0 - residual / np.where(total > 0, total, 1.0), np.nan)
 
 
-class Alignment(NamedTuple):
-  prompted: Float[Array, "net prompt"]
-  achieved: Float[Array, "net prompt"]
+def too_narrow(
+  prompted: Float[np.ndarray, "net prompt"], learned: PromptRange | None
+) -> Bool[np.ndarray, "net"]:
+  """Networks so near their best from the start that their prompts cover under a twentieth of what was learned."""
+  width = np.ptp(prompted, axis=1)
+  return width <= (_NARROW * (learned.high - learned.low) if learned else 0.0)
 
-  @property
-  def score(self) -> float:
-    return float(prompt_alignment(self.prompted, self.achieved))
+
+def summary(
+  prompted: Float[np.ndarray, "net prompt"], achieved: Float[np.ndarray, "net prompt"], learned: PromptRange | None
+) -> dict[str, Any]:
+  """Prompt alignment as the paper has it, the mean over all networks that have a range, and what qualifies it.
+
+  Beside it: a 90 % interval by bootstrap over networks, the median, how many
+  networks are `too_narrow`, and the mean without these.
+  """
+  by_network = alignment_by_network(prompted, achieved)
+  narrow = too_narrow(prompted, learned)
+  defined = by_network[np.isfinite(by_network)]
+  return {
+    "mean": float(defined.mean()),
+    "interval": mean_interval(defined),
+    "median": float(np.median(defined)),
+    "too_narrow": int(narrow.sum()),
+    "mean_of_others": float(by_network[~narrow].mean()) if (~narrow).any() else None,
+  }
 
 
-def measure_alignment(
-  gpt: GPT,
-  theta: Float[Array, "net parameter"],
-  start_metric: Float[Array, "net"],
-  prompts: int,
-  key: Array,
-) -> Alignment:
+def ask(gpt: GPT, starts: Starts, prompts: int, key: Array, weights: PyTree = None) -> Prompted:
   """One sample for each of `prompts` metrics between the best and the network's own (or the task's share of it)."""
-  fraction = jnp.linspace(0.0, 1.0, prompts)
   best = gpt.metric.best_prompt
-  prompted = best + fraction[None] * (gpt.metric.own_share * start_metric[:, None] - best)
-  rows = jnp.repeat(theta, prompts, axis=0), jnp.repeat(start_metric, prompts)
-  updated = gpt.update(*rows, prompted.ravel(), key)
-  achieved = gpt.measure(jax.vmap(gpt.task.spec.unflatten)(updated))
-  return Alignment(prompted, achieved.reshape(prompted.shape))
+  fraction = jnp.linspace(0.0, 1.0, prompts)
+  prompted = best + fraction[None] * (gpt.metric.own_share * starts.metric[:, None] - best)
+  rows = jnp.repeat(starts.theta, prompts, axis=0), jnp.repeat(starts.metric, prompts)
+  return Prompted(np.asarray(prompted), gpt.update(*rows, prompted.ravel(), key, weights=weights))
+
+
+def run(context: Context, settings: Settings) -> Result:
+  """Training and test runs by the metric as it was recorded; test runs on data held out from all else, too."""
+  gpt, arrays = context.gpt, {}
+  summaries: dict[str, Any] = {"networks": 0, "prompts": settings.prompts}
+  for runs, parts in (("train", ("recorded",)), ("test", ("recorded", "final"))):
+    starts = context.starts(runs, settings.networks)
+    prompted, theta = ask(gpt, starts, settings.prompts, context.key("alignment", runs))
+    arrays[f"{runs}.prompted"] = prompted
+    summaries[runs] = {}
+    for part in parts:
+      achieved = np.asarray(gpt.evaluate(theta, part)[gpt.metric_name]).reshape(prompted.shape)
+      arrays[f"{runs}.achieved.{part}"] = achieved
+      summaries[runs][part] = summary(prompted, achieved, gpt.statistics.prompt_range)
+  summaries["networks"] = len(prompted)
+  return Result(summaries, arrays)
+
+
+def probe(gpt: GPT, starts: Starts, prompts: int, key: Array, weights: PyTree) -> float:
+  """Prompt alignment of other weights, while training goes on: the mean over networks that are not too narrow."""
+  prompted, theta = ask(gpt, starts, prompts, key, weights)
+  achieved = np.asarray(gpt.evaluate(theta)[gpt.metric_name]).reshape(prompted.shape)
+  by_network = alignment_by_network(prompted, achieved)[~too_narrow(prompted, gpt.statistics.prompt_range)]
+  return float(by_network.mean()) if by_network.size else float("nan")

@@ -1,95 +1,59 @@
-"""One G.pt update of unseen, randomly initialised networks, beside the curves of hand-made optimizers."""
+"""One G.pt update of fresh, randomly initialised networks, beside the curves of hand-made optimizers."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
 import numpy as np
 
-from g_pt.evaluation.config import EvaluateConfig
-from g_pt.sample import GPT
-from g_pt.tasks.base import Metric
+from g_pt.evaluation.base import Context, Result
+from g_pt.fields import Settings as Base
+from g_pt.optimizers import baselines
+
+USES = ("sample", "optimizers")
 
 
-class OneUpdate(NamedTuple):
-  prompt: float
-  start: Float[np.ndarray, "net"]
-  achieved: Float[np.ndarray, "net"]
-  recorded: dict[str, Float[np.ndarray, "net"]]  # every number of the task, after the update
+@dataclasses.dataclass(frozen=True)
+class Settings(Base):
+  """None of its own: networks are those that the optimizers train."""
 
 
-def measure_one_update(gpt: GPT, theta: Float[Array, "net parameter"], start: Float[Array, "net"], key) -> OneUpdate:
-  """One sample at the best prompt for each network."""
+def run(context: Context, settings: Settings) -> Result:
+  """One sample at the best prompt for each network, on every part of the task's data, and steps to match."""
+  del settings
+  gpt = context.gpt
+  networks = baselines.fresh_networks(gpt.task, context.seed, context.optimizers.networks)
+  before = context.numbers(networks)
   prompt = gpt.metric.best_prompt
-  updated = gpt.update(theta, start, jnp.full(theta.shape[0], prompt), key)
-  recorded = jax.device_get(gpt.measure_all(jax.vmap(gpt.task.spec.unflatten)(updated)))
-  return OneUpdate(prompt, np.asarray(start), recorded[gpt.metric_name], recorded)
+  own = jnp.asarray(before["recorded"][gpt.metric_name])
+  after = context.numbers(gpt.update(networks, own, jnp.full(len(networks), prompt), context.key("one_update")))
+  arrays: dict[str, np.ndarray] = {}
+  matched: dict[str, Any] = {}
+  level = float(after["recorded"][gpt.metric_name].mean())
+  curves = {
+    name: (baseline, baselines.choose(gpt.task, baseline, gpt.metric_name, level))
+    for name, baseline in context.baselines().items()
+  }
+  for part in ("recorded", "final"):
+    achieved = after[part][gpt.metric_name]
+    arrays |= {f"start.{part}": before[part][gpt.metric_name], f"achieved.{part}": achieved}
+    matched[part] = {
+      name: baselines.steps_to_match(gpt.task, baseline, choice, gpt.metric_name, part, achieved)
+      for name, (baseline, choice) in curves.items()
+    }
+    for name, (baseline, choice) in curves.items():
+      arrays[f"curve.{name}.step"] = baseline.fresh.step[choice]
+      arrays[f"curve.{name}.{part}"] = baseline.fresh.numbers[part][gpt.metric_name][choice]
+  numbers = {
+    part: {name: _summary(before[part][name], values) for name, values in after[part].items()} for part in after
+  }
+  steps = gpt.recipe.steps(gpt.data)
+  summary = {"prompt": prompt, "networks": len(networks), "numbers": numbers, "optimizers": matched}
+  return Result(summary | {"optimizer_steps": steps}, arrays)
 
 
-class Curve(NamedTuple):
-  """One optimizer from the same initial networks, at the best of the learning rates tried."""
-
-  learning_rate: float
-  metric: Float[np.ndarray, "net point"]
-
-
-class Curves(NamedTuple):
-  step: Int[np.ndarray, "point"]
-  by_optimizer: dict[str, Curve]
-
-
-def optimizer_curves(
-  gpt: GPT,
-  recipe: Any,
-  data: Any,
-  theta: Float[Array, "net parameter"],
-  tuning_theta: Float[Array, "tuning parameter"],
-  config: EvaluateConfig,
-  key: Array,
-) -> Curves:
-  """Each of the task's optimizers by the corpus's recipe, its learning rate chosen on other networks.
-
-  The rate chosen is that of the best mean metric at the end of the tuning runs.
-  """
-  data = jax.device_put(data)
-  steps = recipe.steps(data)
-  points = np.unique(np.round(np.geomspace(1, steps, config.curve_points)).astype(np.int32))
-  points = np.concatenate([[0], points]).astype(np.int32)
-  tuning_key, curve_key = jax.random.split(key)
-  rates = np.asarray(config.learning_rates, np.float32)
-  by_optimizer = {}
-  for optimizer in gpt.task.optimizers if config.optimizers is None else config.optimizers:
-    train = jax.jit(functools.partial(gpt.task.train_group, gpt.task, dataclasses.replace(recipe, optimizer=optimizer)))
-
-    def run(networks, learning_rates, key, saved, train=train):
-      group = train(data, networks, jnp.asarray(learning_rates), key, jnp.asarray(saved))
-      return np.asarray(group.metrics[gpt.metric_name])
-
-    best = rates[0]
-    if len(rates) > 1:
-      networks, each = jnp.tile(tuning_theta, (len(rates), 1)), np.repeat(rates, len(tuning_theta))
-      last = run(networks, each, tuning_key, points[[0, -1]])[:, -1]
-      best = rates[_best(gpt.metric, last.reshape(len(rates), -1).mean(axis=1))]
-    by_optimizer[optimizer] = Curve(float(best), run(theta, np.full(len(theta), best), curve_key, points))
-  return Curves(points, by_optimizer)
-
-
-def _best(metric: Metric, values: Float[np.ndarray, "candidate"]) -> int:
-  """Index of the best; one that is not finite is the worst."""
-  worse_up = np.where(np.isfinite(values), -values if metric.higher_is_better else values, np.inf)
-  return int(np.argmin(worse_up))
-
-
-def steps_to_match(metric: Metric, curves: Curves, achieved: float) -> dict[str, int | None]:
-  """By optimizer, the first step at which its mean metric is as good as `achieved`; None: never in its run."""
-  matched = {}
-  for name, curve in curves.by_optimizer.items():
-    mean = curve.metric.mean(axis=0)
-    reached = np.flatnonzero(mean >= achieved if metric.higher_is_better else mean <= achieved)
-    matched[name] = int(curves.step[reached[0]]) if len(reached) else None
-  return matched
+def _summary(start: np.ndarray, achieved: np.ndarray) -> dict[str, float]:
+  values = {"start": start.mean(), "mean": achieved.mean(), "lowest": achieved.min(), "highest": achieved.max()}
+  return {name: float(value) for name, value in values.items()}

@@ -25,8 +25,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from g_pt import sample, workdir
+from g_pt import trained, workdir
 from g_pt.errors import UserError
+from g_pt.gpt import GPT
 from g_pt.interop import command, layout
 from g_pt.parameters import Parameters
 from g_pt.tasks.base import Task
@@ -52,7 +53,7 @@ def torch_bytes(task: Task, network: Parameters, metadata: dict[str, Any]) -> by
 
 
 def export_networks(
-  gpt: sample.GPT,
+  gpt: GPT,
   prompt: float,
   out: str | Path,
   *,
@@ -79,7 +80,7 @@ def export_networks(
       raise UserError(f"{out}: holds networks already; choose another --out")
   start_key, sample_key = jax.random.split(jax.random.key(seed))
   # One after another, as batched decompositions may hang on a CPU.
-  start = jax.lax.map(gpt.task.init, jax.random.split(start_key, networks))
+  start = jax.lax.map(gpt.task.network.init, jax.random.split(start_key, networks))
   updated = gpt.sample(start, prompt, key=sample_key, steps=steps)
   before, after = gpt.measure(start), jax.device_get(gpt.measure_all(updated))
   config = gpt.config if steps is None else dataclasses.replace(gpt.config, steps=steps)
@@ -114,7 +115,7 @@ def main(arguments: Sequence[str]) -> None:
   parser.add_argument("--steps", type=int, help="evaluations of the model a sample; default: as configured")
   parser.add_argument("--format", action="append", choices=FORMATS, help="may be repeated; default: both")
   given = parser.parse_args(arguments)
-  gpt = sample.load(given.workdir)
+  gpt = trained.load(given.workdir)
   written = export_networks(
     gpt,
     given.prompt,

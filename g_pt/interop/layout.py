@@ -7,14 +7,12 @@ by name, [in, out] and [height, width, in, out].
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax.numpy as jnp
 from jaxtyping import Int
 import numpy as np
 
-from g_pt.parameters import Order, Parameters
+from g_pt.parameters import Arrangement, Parameters
 from g_pt.tasks.base import Task
 
 # By task, our modules in the order of the paper's networks, and their names there.
@@ -58,19 +56,19 @@ def torch_parameters(task: Task) -> tuple[TorchParameter, ...]:
   return tuple(entries)
 
 
-def release_order(task: Task) -> Order:
-  """The order of the release's flat vectors, as a ParameterSpec takes it."""
+def release_arrangement(task: Task) -> Arrangement:
+  """That of the release's flat vectors, as a ParameterSpec takes it."""
   return tuple((entry.ours, entry.axes) for entry in torch_parameters(task))
 
 
 def release_index(task: Task) -> Int[np.ndarray, "parameter"]:
   """`theta[release_index(task)]` is the release's vector of our `theta`; `np.argsort` of it leads back."""
-  return task.spec.order_index(release_order(task))
+  return task.spec.arrangement_index(release_arrangement(task))
 
 
 def release_sizes(task: Task) -> tuple[int, ...]:
   """Entries of each array, in the release's order."""
-  return task.spec.ordered(release_order(task)).sizes
+  return task.spec.arranged(release_arrangement(task)).sizes
 
 
 def state_of_network(task: Task, parameters: Parameters) -> dict[str, np.ndarray]:
@@ -80,17 +78,3 @@ def state_of_network(task: Task, parameters: Parameters) -> dict[str, np.ndarray
     entry.theirs: np.array(arrays[entry.ours], np.float32).transpose(entry.axes).copy()
     for entry in torch_parameters(task)
   }
-
-
-def network_of_state(task: Task, state: Mapping[str, Any]) -> Parameters:
-  """A `state_dict` as arrays -> one network's pytree; the inverse of `state_of_network`.
-
-  Raises ValueError where names or shapes are not those of the task.
-  """
-  entries = torch_parameters(task)
-  wanted = {entry.theirs: task.spec.ordered(release_order(task)).shapes[i] for i, entry in enumerate(entries)}
-  found = {name: tuple(value.shape) for name, value in state.items()}
-  if found != wanted:
-    raise ValueError(f"a state_dict of {wanted} is needed, not {found}")
-  arrays = {entry.ours: np.asarray(state[entry.theirs]).transpose(np.argsort(entry.axes)) for entry in entries}
-  return task.spec.unflatten(jnp.concatenate([jnp.ravel(arrays[name]) for name in task.spec.names]))

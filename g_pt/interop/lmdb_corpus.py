@@ -25,11 +25,10 @@ from typing import NamedTuple
 
 from jaxtyping import Float, Int
 import numpy as np
-from tqdm import tqdm
 
-from g_pt import workdir
+from g_pt import progress, workdir
 from g_pt.corpus.generate import CorpusConfig
-from g_pt.corpus.prepare import PrepareConfig, sound_runs
+from g_pt.corpus.split import SplitConfig, sound
 from g_pt.corpus.store import MANIFEST, Corpus, Manifest, read_manifest
 from g_pt.errors import CorpusError, UserError
 from g_pt.interop import command, layout, release_dataset
@@ -105,17 +104,14 @@ def import_corpus(
   per_epoch = steps_per_epoch or STEPS_PER_EPOCH.get(task.name)
   missing = [group for group in range(wanted.num_groups) if group not in corpus.manifest.groups_done]
   done = wanted.runs - sum(len(corpus.runs_of_group(group)) for group in missing)
-  unsound = 0
-  with tqdm(total=wanted.runs, initial=done, desc="import", unit="run") as progress:
+  with progress.bar(total=wanted.runs, initial=done, desc="import", unit="run") as bar:
     for group in missing:
       began = time.monotonic()
       rows = corpus.runs_of_group(group)
       theta, values, step = _read(source, source.runs[rows.start : rows.stop], back, per_epoch)
-      finite = np.stack(list(values.values())).sum(axis=0)
-      unsound += len(rows) - len(sound_runs(theta, finite, PrepareConfig.largest_weight))
       corpus.write_group(group, theta, values, step, time.monotonic() - began)
-      progress.update(len(rows))
-  return Imported(corpus, source.skipped, unsound)
+      bar.update(len(rows))
+  return Imported(corpus, source.skipped, int(np.sum(~sound(corpus, SplitConfig.largest_weight))))
 
 
 def _opened(path: Path, wanted: Manifest) -> Corpus:
@@ -138,7 +134,7 @@ def _inspect(dataset: Path, task: Task, skip: bool, limit: int | None, names: Ma
       raise UserError(f"{path}: run {run}: {reason}; --on-error=skip leaves such runs out")
     skipped[run] = str(reason)
 
-  for path in tqdm(release_dataset.folders(dataset), desc="inspect", unit="folder"):
+  for path in progress.track(release_dataset.folders(dataset), desc="inspect", unit="folder"):
     for run, found in release_dataset.visit(path, lambda folder, run: folder.check(run, sizes)):
       if isinstance(found, BadRunError):
         bad(path, run, found)
@@ -215,16 +211,17 @@ def export_corpus(corpus: Corpus, task: Task, out: str | Path, *, fuse: int = 1)
   runs = _runs(corpus, task, renamed)
   partial = out.with_name(f".{out.name}.partial")  # what bears the name `out` is whole
   shutil.rmtree(partial, ignore_errors=True)
-  with tqdm(total=manifest.runs, desc="export", unit="run") as progress:
+  with progress.bar(total=manifest.runs, desc="export", unit="run") as bar:
     while batch := dict(itertools.islice(runs, fuse)):
       release_dataset.write_folder(partial / "_".join(batch), batch, sizes, best)
-      progress.update(len(batch))
+      bar.update(len(batch))
   os.replace(partial, out)
   return manifest.runs
 
 
 def _higher_is_better(task: Task, metric: str) -> bool:
-  return metric in task.metrics and task.metrics[metric].higher_is_better
+  known = task.measurement.metrics
+  return metric in known and known[metric].higher_is_better
 
 
 def _runs(corpus: Corpus, task: Task, renamed: Mapping[str, str]) -> Iterator[tuple[str, RunTable]]:

@@ -24,16 +24,15 @@ from jaxtyping import PyTree
 import numpy as np
 
 from g_pt import config as config_lib
-from g_pt import workdir
+from g_pt import trained, workdir
 from g_pt.checkpointing import Checkpoints
-from g_pt.corpus.prepare import Statistics
-from g_pt.corpus.store import MANIFEST, Corpus
-from g_pt.diffusion.variable import DIFFUSED_STD
+from g_pt.corpus.statistics import PromptRange, Statistics
 from g_pt.errors import UserError
 from g_pt.generator import DiffusionConfig, SampleConfig, build
 from g_pt.interop import command, layout
 from g_pt.interop.release_state import config_of_state, flax_parameters
 from g_pt.models.chunk_transformer import ChunkTransformerConfig
+from g_pt.parameters.units import DIFFUSED_STD, UnitStatistics
 from g_pt.tasks.base import Task
 
 
@@ -118,63 +117,66 @@ def import_weights(
     heads: of attention; None: as published for the task.
     prediction: what the model's output means, `x0` or `noise`.
     scale: of parameters as the model sees them; None: as published for the task.
-    metric_range: beyond which a prompt gives a warning; None: the corpus's, or none.
+    metric_range: to which prompts are clipped; None: they are taken as they are.
 
   Raises:
     UserError: the file is not such a checkpoint, does not fit the task, or the workdir holds another model.
   """
   file, directory = Path(file), Path(directory)
-  published = PUBLISHED.get(task.name, Published(heads, scale))
-  heads, scale = heads or published.heads, scale or published.scale
-  for name, value in (("--heads", heads), ("--scale", scale)):
-    if not value or value < 0:
-      raise UserError(
-        f"{name}: needed, greater than 0: the weights do not show it, and nothing is published of {task.name}"
-      )
+  published = _published(task, heads, scale)
   for name in (workdir.TRAINED, workdir.CHECKPOINTS, EXPERIMENT):
     if (directory / name).exists():
       raise UserError(f"{directory}: {name} is in the way; choose another --workdir")
   state, steps = read_checkpoint(file, which)
   try:
-    order = layout.release_order(task)
-    model = config_of_state(state, layout.release_sizes(task), heads)
+    model = config_of_state(state, layout.release_sizes(task), published.heads)
     weights = flax_parameters(state, model)
-    diffusion = DiffusionConfig(timesteps=1000, schedule="linear", variable="parameters", prediction=prediction)
+    diffusion = DiffusionConfig(
+      timesteps=1000, schedule="linear", variable="parameters", prediction=prediction, scale=published.scale
+    )
   except ValueError as error:
     raise UserError(f"{file}: {error}") from None
-  values = config_lib.default(task.name, metric, "chunk_transformer").to_dict()
-  values["model"] |= dataclasses.asdict(model)
-  values |= {"diffusion": dataclasses.asdict(diffusion), "sample": dataclasses.asdict(SampleConfig("ddpm", 1000))}
-  values["train"]["steps"] = steps
-  config_lib.parse(values)
-  statistics = _statistics(task, scale, metric_range or _corpus_range(directory, metric))
-  _check_shapes(file, weights, build(task, metric, model, diffusion, statistics, order).init)
+  arrangement = layout.release_arrangement(task)
+  statistics = Statistics(_units(task, published.scale), metric_range and PromptRange(*metric_range), None)
+  _check_shapes(file, weights, build(task.spec, task.metric(metric), model, diffusion, statistics, arrangement).init)
+  values = _values(task, metric, model, diffusion, steps)
   with Checkpoints(directory / workdir.CHECKPOINTS) as checkpoints:
     # Of an optimizer nothing is kept: these weights are sampled from, not trained on.
     checkpoints.save(steps, {"step": np.int32(steps)}, weights, {"seconds": 0.0})
   workdir.write_bytes(directory / workdir.METRICS, b"")  # no step of training was logged
   workdir.write_bytes(directory / EXPERIMENT, _EXPERIMENT_FILE.encode())
-  content = {"config": values, "statistics": statistics._asdict(), "order": order}
-  workdir.write_json(directory / workdir.TRAINED, content | {"imported": {"file": file.name, "weights": which}})
+  trained.write_trained(directory, values, statistics, arrangement, {"file": file.name, "weights": which})
   return model
 
 
-def _corpus_range(directory: Path, metric: str) -> tuple[float, float]:
-  """Least and greatest metric of the workdir's corpus; without one no prompt is outside."""
-  if (directory / workdir.CORPUS / MANIFEST).exists():
-    corpus = Corpus.open(directory / workdir.CORPUS)
-    if corpus.manifest.complete and metric in corpus.metrics:
-      values = corpus.read(corpus.metrics[metric])
-      values = values[np.isfinite(values)]
-      return float(values.min()), float(values.max())
-  largest = float(np.finfo(np.float32).max)  # finite: JSON knows no infinity
-  return -largest, largest
+def _published(task: Task, heads: int | None, scale: float | None) -> Published:
+  """What is given, or else published; UserError where neither says."""
+  known = PUBLISHED.get(task.name, Published(0, 0.0))
+  found = Published(heads or known.heads, scale or known.scale)
+  for name, value in (("--heads", found.heads), ("--scale", found.scale)):
+    if value <= 0:
+      raise UserError(
+        f"{name}: needed, greater than 0: the weights do not show it, and nothing is published of {task.name}"
+      )
+  return found
 
 
-def _statistics(task: Task, scale: float, metric_range: tuple[float, float]) -> Statistics:
-  """Statistics under which the diffused variable is the parameters times `scale`; of runs nothing is known."""
-  std = dict.fromkeys(task.spec.names, DIFFUSED_STD / scale)
-  return Statistics(std, std, *metric_range, runs=0, test_runs=0, rejected=0, checkpoints=0, mean_final_metric=0.0)
+def _values(
+  task: Task, metric: str, model: ChunkTransformerConfig, diffusion: DiffusionConfig, steps: int
+) -> dict[str, Any]:
+  """The configuration of an imported model, checked."""
+  values = config_lib.default(task.name, metric, "chunk_transformer").to_dict()
+  values["model"] |= dataclasses.asdict(model)
+  values |= {"diffusion": dataclasses.asdict(diffusion), "sample": dataclasses.asdict(SampleConfig("ddpm", 1000))}
+  values["train"]["steps"] = steps
+  config_lib.parse(values)
+  return values
+
+
+def _units(task: Task, scale: float) -> UnitStatistics:
+  """Statistics under which the diffused variable is the parameters times `scale`."""
+  std = dict.fromkeys(task.spec.names, np.asarray(DIFFUSED_STD / scale, np.float32))
+  return UnitStatistics(std, std)
 
 
 def _check_shapes(file: Path, weights: PyTree, init: Any) -> None:
@@ -205,7 +207,7 @@ def main(arguments: Sequence[str]) -> None:
   parser.add_argument("--prediction", default="x0", choices=("x0", "noise"), help="what the model's output means")
   parser.add_argument("--scale", type=float, help="of parameters; default: as published for the task")
   parser.add_argument(
-    "--metric-range", type=_range, metavar="LOW,HIGH", help="of the training runs, for warnings alone"
+    "--metric-range", type=_range, metavar="LOW,HIGH", help="to which prompts are clipped; default: none"
   )
   given = parser.parse_args(arguments)
   task = command.task_named(given.task)

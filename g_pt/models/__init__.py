@@ -26,7 +26,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 def get(name: str) -> Architecture:
   """The architecture of that name; ValueError, naming those there are, if there is none."""
   if name not in ARCHITECTURES:
-    raise ValueError(f"model.name: unknown {name!r}; it is one of: {', '.join(ARCHITECTURES)}")
+    raise ValueError(f"unknown {name!r}; it is one of: {', '.join(ARCHITECTURES)}")
   return ARCHITECTURES[name]
 
 

@@ -20,7 +20,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
 
-from g_pt.models.layers import Dense, LayerNorm, attention, gelu
+from g_pt.fields import Settings, limited
+from g_pt.models.layers import Dense, LayerNorm, attention, frequency_features, gelu, log_spaced_frequencies
 from g_pt.parameters import ParameterSpec
 
 SPLIT_POLICIES = ("chunk", "layer_by_layer", "chunk_within_layer")
@@ -29,34 +30,28 @@ LAYER_NORM_EPSILON = 1e-5  # PyTorch's; Flax's is 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
-class ChunkTransformerConfig:
+class ChunkTransformerConfig(Settings):
   """Sizes of the model; the defaults are the published ones for MNIST, 378M weights."""
 
-  width: int = 1536
-  depth: int = 12  # blocks
-  heads: int = 16
+  width: int = limited(1536, least=1)
+  depth: int = limited(12, least=1)  # blocks
+  heads: int = limited(16, least=1)
   # Where tokens end: anywhere, scalars included (`chunk`); with each layer; or within layers.
-  split_policy: str = "chunk_within_layer"  # one of SPLIT_POLICIES
-  chunk_size: int = 1000  # most entries of a token; without effect for `layer_by_layer`
-  encoder_depth: int = 1  # linear layers of a token's encoder, GELU between them
-  decoder_depth: int = 1
+  split_policy: str = limited("chunk_within_layer", choices=SPLIT_POLICIES)
+  chunk_size: int = limited(1000, least=1)  # most entries of a token; without effect for `layer_by_layer`
+  encoder_depth: int = limited(1, least=1)  # linear layers of a token's encoder, GELU between them
+  decoder_depth: int = limited(1, least=1)
   absolute_metrics: bool = True  # whether both metrics are tokens, beside their difference
-  frequencies: int = 128
-  max_log2_frequency: float = 14.0
-  # Frequencies of released weights, bit for bit; (): 2^linspace(0, max_log2_frequency, frequencies).
-  # A timestep of 999 times 2^14 is 2e7 radians, so that one rounding more turns the angle by one radian.
+  frequencies: int = limited(128, least=1)
+  max_log2_frequency: float = limited(14.0, least=0)
+  # Frequencies of released weights, bit for bit; (): those of `log_spaced_frequencies`.
   frequency_values: tuple[float, ...] = ()
 
-  def __post_init__(self):
-    if self.split_policy not in SPLIT_POLICIES:
-      raise ValueError(f"model.split_policy: unknown {self.split_policy!r}; it is one of: {', '.join(SPLIT_POLICIES)}")
-    for name in ("chunk_size", "encoder_depth", "decoder_depth", "frequencies"):
-      if getattr(self, name) < 1:
-        raise ValueError(f"model.{name}: {getattr(self, name)} is less than 1")
+  def check(self) -> None:
     if self.width % self.heads:
-      raise ValueError(f"model.width: {self.width} is not a multiple of the {self.heads} heads")
+      raise ValueError(f"width: {self.width} is not a multiple of the {self.heads} heads")
     if self.frequency_values and len(self.frequency_values) != self.frequencies:
-      raise ValueError(f"model.frequency_values: {len(self.frequency_values)} values, not {self.frequencies}")
+      raise ValueError(f"frequency_values: {len(self.frequency_values)} values, not {self.frequencies}")
 
   @property
   def scalars(self) -> int:
@@ -95,11 +90,9 @@ def split(vector: Float[Array, "batch entry"], sizes: Sequence[int]) -> list[Flo
 
 
 def scalar_features(value_B: Float[Array, "batch"], config: ChunkTransformerConfig) -> Float[Array, "batch feature"]:
-  """[sin, cos, raw] of values times the frequencies; Peebles et al. 2022, appendix."""
-  # Made by NumPy: every device, compiled or not, must see the same bits (see `frequency_values`).
-  frequencies = np.exp2(np.linspace(0.0, config.max_log2_frequency, config.frequencies))
-  angle = value_B[:, None] * np.asarray(config.frequency_values or frequencies, np.float32)[None]
-  return jnp.concatenate([jnp.sin(angle), jnp.cos(angle), value_B[:, None]], axis=1)
+  """A scalar as a token."""
+  frequencies = log_spaced_frequencies(config.frequencies, config.max_log2_frequency)
+  return frequency_features(value_B, np.asarray(config.frequency_values or frequencies, np.float32))
 
 
 _linear = functools.partial(Dense, kernel_init=nn.initializers.normal(0.02))

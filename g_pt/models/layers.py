@@ -9,6 +9,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+import numpy as np
 
 
 class Dense(nn.Module):
@@ -91,13 +92,18 @@ def attention(qkv_BxTxE: Float[Array, "b t e"], heads: int) -> Float[Array, "b t
   return mixed_BxHxTxK.transpose(0, 2, 1, 3).reshape(batch, tokens, heads * width)
 
 
-def frequency_features(
-  value: Float[Array, "..."], num_frequencies: int, max_log2_frequency: float
-) -> Float[Array, "... feature"]:
-  """[sin, cos, raw] of `value` times 2^linspace(0, max_log2_frequency, num_frequencies).
+def log_spaced_frequencies(count: int, max_log2: float) -> Float[np.ndarray, "frequency"]:
+  """2^linspace(0, max_log2, count).
 
-  Peebles et al. 2022, appendix; there with 128 frequencies up to 2^14.
+  Made by NumPy: every device, compiled or not, must see the same bits. A timestep of 999 times 2^14
+  is 2e7 radians, so that one rounding more turns the angle by one radian.
   """
-  frequencies = 2.0 ** jnp.linspace(0.0, max_log2_frequency, num_frequencies)
-  angle = jnp.multiply.outer(value, frequencies)
-  return jnp.concatenate([jnp.sin(angle), jnp.cos(angle), value[..., None]], axis=-1)
+  return np.exp2(np.linspace(0.0, max_log2, count)).astype(np.float32)
+
+
+def frequency_features(
+  value: Float[Array, "batch"], frequencies: Float[np.ndarray, "frequency"]
+) -> Float[Array, "batch feature"]:
+  """[sin, cos, raw] of values times the frequencies; Peebles et al. 2022, appendix, with 128 of them up to 2^14."""
+  angle = value[:, None] * frequencies[None]
+  return jnp.concatenate([jnp.sin(angle), jnp.cos(angle), value[:, None]], axis=1)

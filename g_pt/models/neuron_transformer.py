@@ -2,7 +2,7 @@
 
 A token holds everything that touches one hidden unit and no other: incoming
 weights and bias, outgoing weights, of the noised and of the start network. A
-last token holds what belongs to no hidden unit (the output bias). Units have
+last token holds what belongs to no hidden unit, such as the output bias. Units have
 no positions, encoders and decoders are shared by the units of a layer, and a
 weight between two hidden layers is an edge that carries messages and is
 decoded from its two ends. Hence permuting the hidden units of the input
@@ -21,29 +21,28 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+import numpy as np
 
-from g_pt.models.layers import Dense, attention, frequency_features
+from g_pt.fields import Settings, limited
+from g_pt.models.layers import Dense, attention, frequency_features, log_spaced_frequencies
 from g_pt.parameters import ParameterSpec
 
 
 @dataclasses.dataclass(frozen=True)
-class NeuronTransformerConfig:
+class NeuronTransformerConfig(Settings):
   """Sizes of the model."""
 
-  width: int = 128
-  depth: int = 4  # blocks
-  heads: int = 4
-  mlp_ratio: int = 4
-  frequencies: int = 128
-  max_log2_frequency: float = 6.0
-  edge_rank: int = 32  # of messages along, and of the decoder of, weights between hidden layers
+  width: int = limited(128, least=1)
+  depth: int = limited(4, least=1)  # blocks
+  heads: int = limited(4, least=1)
+  mlp_ratio: int = limited(4, least=1)
+  frequencies: int = limited(128, least=1)
+  max_log2_frequency: float = limited(6.0, least=0)
+  edge_rank: int = limited(32, least=1)  # of messages along, and of the decoder of, weights between hidden layers
 
-  def __post_init__(self):
-    for name in ("width", "depth", "heads", "mlp_ratio", "frequencies", "edge_rank"):
-      if getattr(self, name) < 1:
-        raise ValueError(f"model.{name}: {getattr(self, name)} is less than 1")
+  def check(self) -> None:
     if self.width % self.heads:
-      raise ValueError(f"model.width: {self.width} is not a multiple of the {self.heads} heads")
+      raise ValueError(f"width: {self.width} is not a multiple of the {self.heads} heads")
 
 
 class Layout:
@@ -152,7 +151,7 @@ class Block(nn.Module):
 
 
 class Messages(nn.Module):
-  """Sends features along the weights between two hidden layers, both ways.
+  """What arrives at both ends of the weights between two hidden layers, or between a layer and itself.
 
   m_j = sum_i W[i, j] phi(h_i), and back; W of the noised and the start network.
   """
@@ -170,8 +169,7 @@ class Messages(nn.Module):
 
     to_b = jnp.einsum("bijc,bicr->bjr", edge_BxUxUxE, features(a_BxUxD, "from_a")) / math.sqrt(a_BxUxD.shape[1])
     to_a = jnp.einsum("bijc,bjcr->bir", edge_BxUxUxE, features(b_BxUxD, "from_b")) / math.sqrt(b_BxUxD.shape[1])
-    a_BxUxD = a_BxUxD + gate_a * Dense(width, name="to_a")(to_a)
-    return a_BxUxD, b_BxUxD + gate_b * Dense(width, name="to_b")(to_b)
+    return gate_a * Dense(width, name="to_a")(to_a), gate_b * Dense(width, name="to_b")(to_b)
 
 
 class EdgeDecoder(nn.Module):
@@ -220,13 +218,16 @@ class NeuronTransformer(nn.Module):
     both = (jax.vmap(layout.split)(noised), jax.vmap(layout.split)(start))
     units, edges, shared = jax.tree.map(lambda n, s: jnp.concatenate([n, s], axis=-1), *both)
     tokens = [Dense(c.width, name=f"encode_{i}")(features) for i, features in enumerate(units)]
-    tokens.append(Dense(c.width, name="encode_shared")(shared)[:, None])
-    ends = [sum(layout.units[: i + 1]) for i in range(len(layout.units))]
+    if layout.shared:
+      tokens.append(Dense(c.width, name="encode_shared")(shared)[:, None])
+    ends = np.cumsum(layout.units)[: len(tokens) - 1]
 
     for block in range(c.depth):
       for (a, b), edge in edges.items():
-        messages = Messages(c, name=f"messages_{block}_{a}_{b}")
-        tokens[a], tokens[b] = messages(tokens[a], tokens[b], edge, condition)
+        to_a, to_b = Messages(c, name=f"messages_{block}_{a}_{b}")(tokens[a], tokens[b], edge, condition)
+        # One after the other: the two ends may be one layer.
+        tokens[a] = tokens[a] + to_a
+        tokens[b] = tokens[b] + to_b
       x_BxTxD = Block(c, name=f"block_{block}")(jnp.concatenate(tokens, axis=1), condition)
       tokens = jnp.split(x_BxTxD, ends, axis=1)
 
@@ -240,15 +241,17 @@ class NeuronTransformer(nn.Module):
       (a, b): EdgeDecoder(c, name=f"decode_{a}_{b}")(tokens[a], tokens[b], edge, condition)
       for (a, b), edge in edges.items()
     }
-    shared = Dense(shared.shape[-1] // 2, kernel_init=zeros, name="decode_shared")(tokens[-1][:, 0])
+    if layout.shared:
+      shared = Dense(shared.shape[-1] // 2, kernel_init=zeros, name="decode_shared")(tokens[-1][:, 0])
     out = jax.vmap(layout.join)(units, edges, shared)
     return start + out if self.residual else out
 
   def _condition(self, timestep, start_metric, prompted_metric) -> Float[Array, "batch width"]:
     c = self.config
+    frequencies = log_spaced_frequencies(c.frequencies, c.max_log2_frequency)
 
     def embed(value, name):
-      return Dense(c.width, name=name)(frequency_features(value, c.frequencies, c.max_log2_frequency))
+      return Dense(c.width, name=name)(frequency_features(value, frequencies))
 
     summed = embed(timestep, "timestep") + embed(start_metric, "start_metric")
     summed = summed + embed(prompted_metric, "prompted_metric")

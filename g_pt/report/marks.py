@@ -1,4 +1,4 @@
-"""What figures are drawn with: an empty one, lines and bands, text, axes of steps.
+"""What figures are drawn with: colours, an empty figure, lines and bands, text, axes of steps.
 
 Neutral colours are the page's own and follow its light or dark theme.
 """
@@ -11,6 +11,9 @@ import plotly.graph_objects as go
 
 from g_pt.tasks.base import Metric
 
+# After Okabe and Ito: told apart with any colour vision, with a contrast of 3 on white and on near-black.
+TRAINING_RUNS = "#1F78B4"
+GPT = "#D55E00"
 NEUTRAL = "#868C95"
 HEIGHT = 430  # pixels
 _STEP_ZERO = 0.4  # where step 0 stands on a logarithmic axis; rounds to 0
@@ -54,6 +57,11 @@ def band(x, low, high, colour: str, name: str, alpha: float, legend: bool = True
   )
 
 
+def middle(values: Float[np.ndarray, "net ..."]) -> Float[np.ndarray, "2 ..."]:
+  """The ends of a band that holds the middle 80 % of networks."""
+  return np.quantile(values, [0.1, 0.9], axis=0)
+
+
 def point(x: float, y: float, marker: dict, group: str, **rest) -> go.Scatter:
   """A mark that comes and goes with the lines of its group."""
   return go.Scatter(
@@ -93,14 +101,14 @@ def level(figure: go.Figure, y: float, text: str, position: str) -> None:
   figure.add_hline(y=y, line=style, annotation_text=text, annotation_position=position)
 
 
-def on_log(step: Int[np.ndarray, "point"]) -> Float[np.ndarray, "point"]:
-  """Where steps stand on the axis of `log_steps`."""
-  return np.where(step == 0, _STEP_ZERO, step).astype(float)
+def on_log(step: Int[np.ndarray, "point"] | Float[np.ndarray, "point"]) -> Float[np.ndarray, "point"]:
+  """Where steps stand on the axis of `log_steps`; those between 0 and 1 no further left than 0."""
+  return np.maximum(step, _STEP_ZERO).astype(float)
 
 
 def log_steps(figure: go.Figure, last: int) -> go.Figure:
   """A logarithmic axis on which step 0 has a place."""
-  shown = ticks(1.0, float(last))
+  shown = ticks(1.0, float(last), (1, 2, 5) if last <= 1000 else (1, 3))
   span = [float(np.log10(_STEP_ZERO * 0.85)), float(np.log10(max(last, 2) * 1.12))]
   return figure.update_xaxes(
     type="log",
@@ -111,9 +119,9 @@ def log_steps(figure: go.Figure, last: int) -> go.Figure:
   )
 
 
-def ticks(low: float, high: float) -> list[float]:
-  """1, 2 and 5 times the powers of ten."""
-  round_numbers = (size * 10.0**power for power in range(-9, 10) for size in (1, 2, 5))
+def ticks(low: float, high: float, sizes: tuple[int, ...] = (1, 2, 5)) -> list[float]:
+  """These sizes times the powers of ten."""
+  round_numbers = (size * 10.0**power for power in range(-9, 10) for size in sizes)
   return [number for number in round_numbers if low <= number <= high]
 
 

@@ -2,7 +2,7 @@
 
 STYLE = """
 :root {
-  color-scheme: light dark; --wide: minmax(min(100%, 440px), 1fr);
+  color-scheme: light dark;
   --page: #ffffff; --panel: #f6f7f9; --ink: #1b1f24; --muted: #59616b; --line: #d9dde2; --grid: #e9ecef;
 }
 @media (prefers-color-scheme: dark) {
@@ -24,12 +24,15 @@ p { margin: .3rem 0 .8rem; max-width: 46rem; }
 .keys dt { font-size: .9rem; line-height: 1.4; }
 .keys dd { margin: 0 0 .2rem; font-size: 1.75rem; font-weight: 640; line-height: 1.25; white-space: nowrap; }
 .keys div { display: flex; flex-direction: column-reverse; justify-content: flex-end; }
-.figures, .tables { display: grid; grid-template-columns: repeat(auto-fit, var(--wide)); }
-.figures { gap: 1.5rem; }
+.figures, .tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, var(--narrowest)), 1fr)); }
+.figures { gap: 1.5rem; align-items: end; --narrowest: 340px; }
+.figures.wide { --narrowest: 100%; }
 figure { margin: 1rem 0 0; min-width: 0; }
 figcaption { font-weight: 600; padding-left: .2rem; }
 .plot { width: 100%; }
-.tables { gap: 1.6rem 2.5rem; align-items: start; margin-top: 1rem; }
+.tables { --narrowest: 440px; gap: 1.6rem 2.5rem; align-items: start; grid-auto-flow: dense; margin-top: 1rem; }
+.table { min-width: 0; overflow-x: auto; }
+.table.wide { grid-column: 1 / -1; white-space: nowrap; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .95rem; }
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 th, td { padding: .32rem .2rem .32rem .7rem; border-top: 1px solid var(--line); text-align: right; font-weight: 400; }
@@ -71,7 +74,12 @@ SCRIPT = """
     const {data, layout} = figures[element.id];
     if (innerWidth < 600) {
       // The legend takes a line for each entry. Labels with leaders would be cut off; the tables have their numbers.
-      layout.height += 20 * data.filter(trace => trace.showlegend !== false).length;
+      const named = data.filter(trace => trace.showlegend !== false);
+      for (const trace of named) {
+        if (trace.name.length > 40) trace.name = trace.name.replace(/, ([^,]*)$/, ",<br>$1");
+        layout.height += trace.name.includes("<br>") ? 36 : 20;
+      }
+      layout.margin.r = 16;
       layout.annotations = (layout.annotations || []).filter(label => label.showarrow === false);
     }
     Plotly.newPlot(element, data, {...layout, template: theme()}, options);

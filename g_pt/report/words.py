@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
 import math
 
+# Parts of a task's data that networks are judged on.
+PARTS = {"recorded": "recorded data", "final": "held-out data", "whole": "whole test set"}
 _OPTIMIZERS = {
   "sgd": "SGD",
   "momentum": "Momentum",
@@ -14,8 +18,10 @@ _OPTIMIZERS = {
 }
 
 
-def number(value: float | int) -> str:
-  """Three significant digits, whole from 100 on: 0.0500, 2.33, 84.4, 1,235."""
+def number(value: float | int | None) -> str:
+  """Three significant digits, whole from 100 on: 0.0500, 2.33, 84.4, 1,235. None, which is no number, is a dash."""
+  if value is None:
+    return "-"
   value = float(value)
   if not math.isfinite(value):
     return str(value)
@@ -59,8 +65,40 @@ def optimizer(name: str) -> str:
   return _OPTIMIZERS.get(name, name)
 
 
-def steps_to_match(steps: int | None, within: int | None) -> str:
-  """`within` is the length of the optimizer's run; None where it is not known."""
-  if steps is not None:
-    return count(steps)
-  return "not within its run" if within is None else f"not within {count(within)} steps"
+def capital(text: str) -> str:
+  return text[:1].upper() + text[1:]
+
+
+def on_part(name: str, part: str) -> str:
+  """The recorded part goes without saying: it is the one that models are trained and prompted by."""
+  return name if part == "recorded" else f"{name}, {PARTS[part]}"
+
+
+def interval(ends: Sequence[float | int]) -> str:
+  low, high = ends
+  return f"{number(low)} to {number(high)}"
+
+
+def steps(value: float | int) -> str:
+  """Optimizer steps, which lie between two whole ones where they are interpolated: 3.4, 30, 1,250."""
+  return f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:,.0f}"
+
+
+def steps_to_match(value: float | int | None, within: int) -> str:
+  """`within` is the length of the optimizers' runs."""
+  return f"not within {count(within)} steps" if value is None else steps(value)
+
+
+def steps_interval(ends: Sequence[float | int | None]) -> str:
+  """An upper end of None lies beyond the optimizer's run, and then the lower end may, too."""
+  low, high = ends
+  if low is None:
+    return "-"
+  return f"{steps(low)} or more" if high is None else f"{steps(low)} to {steps(high)}"
+
+
+def decay(share: float | int | None) -> str:
+  """After which share of the run the learning rate is 0; None: never."""
+  if share is None:
+    return "constant"
+  return "the whole run" if share == 1 else f"{Fraction(share).limit_denominator(64)} of the run"

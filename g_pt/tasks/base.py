@@ -114,6 +114,7 @@ class Training:
   optimizers: tuple[str, ...]  # values of `recipe.optimizer` that one update is compared with
   # data, key, count -> unlabelled inputs for comparing networks' outputs; None: there are none
   inputs: Callable[[Data, Array, int], Array] | None = None
+  seen: Callable[[Data], Data] = lambda data: data  # without what runs and `inputs` do not look at
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

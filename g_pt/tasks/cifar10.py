@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import functools
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, Num
 
 from g_pt.tasks import classifiers, datasets
-from g_pt.tasks.base import Metric
+from g_pt.tasks.base import Metric, Task
 from g_pt.tasks.datasets import Examples, Images
 from g_pt.tasks.supervised import SupervisedRecipe
 
@@ -37,16 +38,21 @@ def augmented_minibatch(data: Images, indices: Int[Array, "example"], key: Array
   return Examples(data.inputs(images), jnp.asarray(data.train.labels)[indices])
 
 
-TASK = classifiers.task(
-  name="cifar10",
-  classifier=classifiers.CNN(_CHANNELS, 10),
-  hidden_layers=classifiers.cnn_hidden_layers(_CHANNELS),
-  input_shape=(32, 32, 3),
-  load=functools.partial(datasets.tfds_images, "cifar10"),
-  metrics={
-    "test_loss": Metric(label="test loss (nats)", higher_is_better=False, best_prompt=1.2),
-    "test_error": Metric(label="test error (%)", higher_is_better=False, best_prompt=35.0),
-  },
-  recipe=SupervisedRecipe(epochs=50),
-  minibatch=augmented_minibatch,
-)
+def task(minibatch: Callable[[Images, Int[Array, "example"], Array], Examples] = augmented_minibatch) -> Task:
+  """CIFAR-10 by those minibatches: augmented, or plain by `classifiers.random_minibatch`."""
+  return classifiers.task(
+    name="cifar10",
+    classifier=classifiers.CNN(_CHANNELS, 10),
+    hidden_layers=classifiers.cnn_hidden_layers(_CHANNELS),
+    input_shape=(32, 32, 3),
+    load=functools.partial(datasets.tfds_images, "cifar10"),
+    metrics={
+      "test_loss": Metric(label="test loss (nats)", higher_is_better=False, best_prompt=1.2),
+      "test_error": Metric(label="test error (%)", higher_is_better=False, best_prompt=35.0),
+    },
+    recipe=SupervisedRecipe(epochs=50),
+    minibatch=minibatch,
+  )
+
+
+TASK = task()

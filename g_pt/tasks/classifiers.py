@@ -231,6 +231,12 @@ def part(data: Images, recipe: SupervisedRecipe, name: str) -> Judged:
   return Judged(splits, data.mean, data.std)
 
 
+def seen(data: Images) -> Images:
+  """`Training.seen` of g_pt.tasks.base: the training images."""
+  none = jax.tree.map(lambda x: x[:0], data.recorded)
+  return data._replace(recorded=none, final=none)
+
+
 def _first(examples: Examples, count: int, field: str) -> Examples:
   there = examples.labels.shape[0]
   if count > there:
@@ -282,6 +288,10 @@ def task(
     network=network,
     measurement=Measurement(metrics=metrics, part=part, evaluate=functools.partial(evaluate, classifier)),
     training=Training(
-      recipe=recipe, run=functools.partial(train_runs, objective), optimizers=OPTIMIZERS, inputs=inputs
+      recipe=recipe,
+      run=functools.partial(train_runs, objective),
+      optimizers=OPTIMIZERS,
+      inputs=inputs,
+      seen=seen,
     ),
   )

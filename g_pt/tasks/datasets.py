@@ -13,8 +13,8 @@ import zipfile
 
 from jaxtyping import Array, Float, Int, Num, UInt8
 import numpy as np
-from tqdm import tqdm
 
+from g_pt import progress
 from g_pt.errors import UserError
 
 
@@ -185,7 +185,7 @@ def _decode(builder: Any, image: str, label: str) -> dict[str, np.ndarray]:
     source = builder.as_data_source(split=split)
     images = np.empty((len(source), *builder.info.features[image].shape), np.uint8)
     labels = np.empty(len(source), np.int32)
-    for i in tqdm(range(len(source)), desc=f"{builder.name} {split}", unit="image", leave=False):
+    for i in progress.track(range(len(source)), desc=f"{builder.name} {split}", unit="image", leave=False):
       example = source[i]
       images[i], labels[i] = example[image], example[label]
     arrays |= {f"{split}_images": images, f"{split}_labels": labels}

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 import numpy as np
 import optax
 
+from g_pt.fields import Settings, limited
 from g_pt.parameters import Parameters
 from g_pt.tasks import recipes
 from g_pt.tasks.base import Data
@@ -21,31 +22,27 @@ OPTIMIZERS = ("adam", "rmsprop", "momentum")
 
 
 @dataclasses.dataclass(frozen=True)
-class PPORecipe:
+class PPORecipe(Settings):
   """One run of PPO; the defaults are those of Peebles et al. 2022 for Cartpole where it names them."""
 
-  iterations: int = 500  # of acting and learning; parameters are kept between them
-  environments: int = 512  # that one policy acts in at once
-  horizon: int = 16  # steps in each environment an iteration
-  epochs: int = 8  # passes over what an iteration saw
-  minibatches: int = 2  # of a pass
-  optimizer: str = "adam"  # one of OPTIMIZERS
-  learning_rate: float = 3e-4  # of actor and critic
-  schedule: str = "cosine"  # to 0, a step an iteration; or "constant"
-  discount: float = 0.99
-  gae_lambda: float = 0.95  # of the generalised advantage estimate
-  clip: float = 0.2  # of the ratio of new to old probabilities
-  entropy_weight: float = 0.01
-  gradient_norm: float = 0.5  # clip of the actor's gradient, and of the critic's
-  episodes: int = 64  # that each checkpoint is measured by
-  reward_scale: float = 0.1  # keeps the critic's values near 1: returns reach 1 / (1 - discount) times it
+  iterations: int = limited(500, least=1)  # of acting and learning; parameters are kept between them
+  environments: int = limited(512, least=1)  # that one policy acts in at once
+  horizon: int = limited(16, least=1)  # steps in each environment an iteration
+  epochs: int = limited(8, least=1)  # passes over what an iteration saw
+  minibatches: int = limited(2, least=1)  # of a pass
+  optimizer: str = limited("adam", choices=OPTIMIZERS)
+  learning_rate: float = limited(3e-4, above=0)  # of actor and critic
+  schedule: str = limited("cosine", choices=recipes.SCHEDULES)  # to 0, a step an iteration
+  discount: float = limited(0.99, least=0, most=1)
+  gae_lambda: float = limited(0.95, least=0, most=1)  # of the generalised advantage estimate
+  clip: float = limited(0.2, least=0)  # of the ratio of new to old probabilities
+  entropy_weight: float = limited(0.01, least=0)
+  gradient_norm: float = limited(0.5, above=0)  # clip of the actor's gradient, and of the critic's
+  episodes: int = limited(64, least=1)  # that each checkpoint is measured by
+  # Keeps the critic's values near 1: returns reach 1 / (1 - discount) times it.
+  reward_scale: float = limited(0.1, above=0)
 
-  def __post_init__(self):
-    recipes.at_least(1, self, "iterations", "environments", "horizon", "epochs", "minibatches", "episodes")
-    recipes.at_least(0, self, "discount", "gae_lambda", "clip", "entropy_weight", "reward_scale")
-    recipes.positive(self, "learning_rate", "gradient_norm")
-    recipes.one_of(OPTIMIZERS, self, "optimizer")
-    recipes.one_of(recipes.SCHEDULES, self, "schedule")
+  def check(self) -> None:
     if self.environments * self.horizon % self.minibatches:
       steps = self.environments * self.horizon
       raise ValueError(f"minibatches: {self.minibatches} do not share out {steps} steps evenly")

@@ -19,6 +19,7 @@ import numpy as np
 import optax
 
 from g_pt.errors import ConfigError
+from g_pt.fields import Settings, limited
 from g_pt.tasks import population, recipes
 from g_pt.tasks.base import Network, Stacked
 from g_pt.tasks.datasets import Examples, Images
@@ -27,25 +28,19 @@ OPTIMIZERS = ("sgd", "momentum", "nesterov", "adamw", "rmsprop")
 
 
 @dataclasses.dataclass(frozen=True)
-class SupervisedRecipe:
+class SupervisedRecipe(Settings):
   """One run of minibatch descent; the defaults are those of Peebles et al. 2022 for MNIST."""
 
-  epochs: int = 25
-  batch_size: int = 128  # a last, smaller batch of an epoch is left out
-  optimizer: str = "nesterov"  # one of OPTIMIZERS
-  learning_rate: float = 0.1
-  momentum: float = 0.9
-  weight_decay: float = 5e-4  # on every parameter
-  schedule: str = "cosine"  # to 0, a step an epoch; or "constant"
-  test_examples: int = 0  # the first recorded ones, on which each checkpoint is measured; 0: all
-  train_examples: int = 0  # likewise of the training set
-
-  def __post_init__(self):
-    recipes.at_least(1, self, "epochs", "batch_size")
-    recipes.at_least(0, self, "momentum", "weight_decay", "test_examples", "train_examples")
-    recipes.positive(self, "learning_rate")
-    recipes.one_of(OPTIMIZERS, self, "optimizer")
-    recipes.one_of(recipes.SCHEDULES, self, "schedule")
+  epochs: int = limited(25, least=1)
+  batch_size: int = limited(128, least=1)  # a last, smaller batch of an epoch is left out
+  optimizer: str = limited("nesterov", choices=OPTIMIZERS)
+  learning_rate: float = limited(0.1, above=0)
+  momentum: float = limited(0.9, least=0)
+  weight_decay: float = limited(5e-4, least=0)  # on every parameter
+  schedule: str = limited("cosine", choices=recipes.SCHEDULES)  # to 0, a step an epoch
+  # The first recorded ones, on which each checkpoint is measured; 0: all.
+  test_examples: int = limited(0, least=0)
+  train_examples: int = limited(0, least=0)  # likewise of the training set
 
   def steps(self, data: Images) -> int:
     """Number of optimizer steps of one run."""

@@ -14,8 +14,8 @@ from g_pt.corpus.generate import (
   SAVE_POINTS,
   CorpusConfig,
   generate,
-  group_keys,
   initial_parameters,
+  run_keys,
   save_points,
   side_by_side,
 )
@@ -38,7 +38,7 @@ def arrays(corpus):
 
 @pytest.fixture(scope="module")
 def recipe(toy):
-  return dataclasses.replace(toy.recipe, optimizer="sgd")
+  return dataclasses.replace(toy.training.recipe, optimizer="sgd")
 
 
 @pytest.fixture(scope="module")
@@ -56,29 +56,37 @@ def whole(make, tmp_path_factory):
 counts = st.integers(2, 80).flatmap(lambda count: st.tuples(st.just(count), st.integers(count - 1, 5000)))
 
 
-@hypothesis.given(counts, st.sampled_from(SAVE_POINTS), st.integers(0, 9))
-def test_save_points_rise_from_the_first_to_the_last_step(counts, kind, seed):
+@hypothesis.given(counts, st.sampled_from(SAVE_POINTS), st.integers(0, 9), st.integers(0, 9))
+def test_save_points_rise_from_the_first_to_the_last_step(counts, kind, seed, group):
   count, steps = counts
-  points = save_points(CorpusConfig(runs=2, checkpoints=count, save_points=kind), steps, seed)
+  points = save_points(CorpusConfig(runs=2, checkpoints=count, save_points=kind), steps, seed, group)
   assert points.dtype == np.int32 and len(points) == count
   assert points[0] == 0 and points[-1] == steps
   assert (np.diff(points) > 0).all()
 
 
 def test_log_save_points_are_even_in_log_step():
-  points = save_points(CorpusConfig(runs=2, checkpoints=32), 100_000, 0)
+  points = save_points(CorpusConfig(runs=2, checkpoints=32), 100_000, 0, 0)
   late = points[points > 100]
   ratio = late[1:] / late[:-1]
   np.testing.assert_allclose(ratio, ratio.mean(), rtol=0.01)
   assert (np.diff(points, n=2) >= 0).all()
 
 
-def test_uniform_save_points_are_drawn_anew_by_seed():
+def test_log_save_points_are_those_of_every_group_and_seed():
+  config = CorpusConfig(runs=2, checkpoints=32)
+  first, *others = (save_points(config, 10_000, seed, group) for seed, group in ((0, 0), (0, 1), (1, 0)))
+  for other in others:
+    np.testing.assert_array_equal(other, first)
+
+
+def test_uniform_save_points_are_drawn_anew_by_seed_and_group():
   config = CorpusConfig(runs=2, checkpoints=200, save_points="uniform")
-  first, second = (save_points(config, 10_000, seed) for seed in (0, 1))
-  assert (first != second).any()
-  np.testing.assert_array_equal(save_points(config, 10_000, 0), first)
-  assert abs(first[1:-1].mean() - 5000) < 4 * 10_000 / np.sqrt(12 * 198)
+  first, *others = (save_points(config, 10_000, seed, group) for seed, group in ((0, 0), (1, 0), (0, 1), (1, 1)))
+  assert len({tuple(points) for points in (first, *others)}) == 4
+  np.testing.assert_array_equal(save_points(config, 10_000, 0, 0), first)
+  for points in (first, *others):
+    assert abs(points[1:-1].mean() - 5000) < 4 * 10_000 / np.sqrt(12 * 198)
 
 
 def test_more_checkpoints_than_steps_are_refused_before_anything_is_written(toy, recipe, tmp_path):
@@ -94,7 +102,7 @@ def test_a_corpus_holds_whole_runs(toy, whole):
   assert content["theta"].shape == (5, 4, toy.spec.size)
   assert set(content) == {"theta", "step", "test_loss", "test_error", "train_loss", "train_error"}
   assert all(np.isfinite(values).all() for values in content.values())
-  np.testing.assert_array_equal(content["step"], [save_points(CONFIG, 10, 0)] * 5)
+  np.testing.assert_array_equal(content["step"], [save_points(CONFIG, 10, 0, 0)] * 5)
   assert (content["train_loss"][:, -1] < content["train_loss"][:, 0]).all()
   # No two runs, and no two groups, are alike.
   assert len(np.unique(content["theta"].reshape(20, -1), axis=0)) == 20
@@ -103,13 +111,24 @@ def test_a_corpus_holds_whole_runs(toy, whole):
   assert whole.manifest.parameters == [[name, shape] for name, shape in shapes.items()]
 
 
+def test_the_largest_weight_of_each_run_is_kept(whole):
+  theta = whole.read(whole.theta)
+  np.testing.assert_array_equal(whole.read(whole.largest), np.abs(theta).max(axis=(1, 2)))
+
+
 def test_a_run_starts_by_its_own_number_whatever_its_group(toy, whole):
   theta = whole.read(whole.theta)
-  _, keys = group_keys(SEED, 0, range(5))
+  keys = run_keys(SEED, range(5))
   np.testing.assert_array_equal(theta[:, 0], jax.jit(functools.partial(initial_parameters, toy))(keys))
-  streams = [jax.random.key_data(key).tolist() for group in range(3) for key in [group_keys(SEED, group, range(2))[0]]]
-  streams += jax.random.key_data(keys).tolist()
-  assert len({tuple(stream) for stream in streams}) == len(streams)
+  np.testing.assert_array_equal(jax.random.key_data(run_keys(SEED, range(3, 5))), jax.random.key_data(keys)[3:])
+
+
+def test_uniform_save_points_of_each_group_are_recorded(toy, recipe, tmp_path):
+  config = dataclasses.replace(CONFIG, save_points="uniform")
+  corpus = generate(toy, recipe, config, SEED, toy.load(None), tmp_path)
+  wanted = [save_points(config, 10, SEED, group) for group in (0, 0, 1, 1, 2)]
+  np.testing.assert_array_equal(corpus.read(corpus.step), wanted)
+  assert len(np.unique(wanted, axis=0)) > 1
 
 
 @pytest.mark.parametrize("done", [0, 1, 2])

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from g_pt.corpus.pairs import PairsConfig, draw_pairs, pair_source
-from g_pt.corpus.prepare import Runs
+from g_pt.corpus.pairs import PairsConfig, Runs, draw_pairs, draw_places, is_record, pair_source
 from g_pt.errors import ConfigError
+from g_pt.tasks import population
 from g_pt.tasks.base import Metric
 
 RUNS, CHECKPOINTS, DRAWS = 29, 11, 20_000
 KEY = jax.random.key(0)
-METRIC = Metric("loss", False, best_prompt=0.0, recursive_prompt=0.0)
+METRIC = Metric(label="loss", higher_is_better=False, best_prompt=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,17 @@ def test_a_target_is_later_than_its_start_in_the_same_run(runs, spec, weighting)
   np.testing.assert_array_equal(pairs.target, np.tile(pairs.target[:, :1], (1, spec.size)))
   np.testing.assert_array_equal(pairs.start_metric, runs.metric[run, start])
   np.testing.assert_array_equal(pairs.target_metric, runs.metric[run, target])
+
+
+@pytest.mark.parametrize("weighting", ["metric", "uniform"])
+def test_pairs_are_at_the_places_that_are_drawn(runs, spec, weighting):
+  """So that what is measured of places is measured of the pairs that training sees."""
+  config = PairsConfig(weighting=weighting)
+  source = pair_source(runs, METRIC, config)
+  pairs = draw_pairs(source, spec, config, KEY, 500)
+  run, start, target = draw_places(source, config, jax.random.split(KEY)[0], 500)
+  np.testing.assert_array_equal(pairs.start[:, 0], run * CHECKPOINTS + start)
+  np.testing.assert_array_equal(pairs.target[:, 0], run * CHECKPOINTS + target)
 
 
 def test_the_key_alone_decides(runs, spec):
@@ -125,8 +136,10 @@ def test_records_are_better_than_all_before_them(spec, higher_is_better):
   source = pair_source(runs, metric, PairsConfig(records=True))
   run, target = np.divmod(np.asarray(source.by_metric), CHECKPOINTS - 1)
   found = set(zip(run.tolist(), (target + 1).tolist()))
-  better = [(r, c) for r in range(RUNS) for c in range(1, CHECKPOINTS) if metric.is_better(values[r, c], values[r, 0])]
-  best = {(r, c) for r, c in better if all(metric.is_better(values[r, c], before) for before in values[r, 1:c])}
+  gain = values if higher_is_better else -values
+  better = [(r, c) for r in range(RUNS) for c in range(1, CHECKPOINTS) if gain[r, c] > gain[r, 0]]
+  best = {(r, c) for r, c in better if all(gain[r, c] > before for before in gain[r, 1:c])}
+  assert {(r, c + 1) for r, c in np.argwhere(is_record(values, metric)).tolist()} == best
   assert found == best and 0 < len(best) < len(better)
 
 
@@ -135,7 +148,7 @@ def test_a_corpus_without_records_is_told_of(spec):
   runs = Runs(np.zeros((RUNS, CHECKPOINTS, spec.size), np.float32), worse)
   with pytest.raises(ConfigError, match="train.pairs.records: no checkpoint of the corpus is better than all before"):
     pair_source(runs, METRIC, PairsConfig(records=True))
-  with pytest.raises(ValueError, match="train.pairs.records: for train.pairs.weighting=metric alone, not uniform"):
+  with pytest.raises(ValueError, match="^records: for weighting=metric alone, not uniform"):
     PairsConfig(weighting="uniform", records=True)
 
 
@@ -157,7 +170,11 @@ def test_permute_moves_both_members_alike_and_keeps_their_function(toy, spec):
   moved = (plain.start != permuted.start).any(axis=1)
   assert moved.mean() > 0.9
   inputs = jax.random.normal(jax.random.key(2), (13, 7))
-  outputs = jax.jit(jax.vmap(lambda theta: toy.forward(spec.unflatten(theta), inputs)))
+
+  @jax.jit
+  def outputs(theta):
+    return toy.network.apply(population.stack(spec, theta), inputs)
+
   np.testing.assert_allclose(outputs(permuted.start), outputs(plain.start), rtol=1e-4, atol=1e-5)
   np.testing.assert_allclose(outputs(permuted.target), outputs(plain.target), rtol=1e-4, atol=1e-5)
   # The same permutation for both: the function of their difference is kept too. Other pairs have other permutations.

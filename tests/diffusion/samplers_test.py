@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from g_pt.diffusion.samplers import SAMPLERS, ancestral, ddim, sample
-from g_pt.diffusion.schedule import make_schedule, respace
+from g_pt.diffusion.schedule import Schedule, make_schedule, respace
 
 GOLDEN = dict(np.load(pathlib.Path(__file__).parents[1] / "golden" / "diffusion.npz"))
 LINEAR = make_schedule("linear")
@@ -66,6 +66,23 @@ def test_ddim_carries_noise_to_the_same_quantile_of_the_data():
   np.testing.assert_allclose(x0, 0.7 + 0.2 * noise, atol=0.01)
 
 
+def test_ddim_keeps_the_digits_of_the_noise_near_the_data():
+  """Of 1 - alpha_bar float32 has three digits left there; the factors of each step have all of theirs."""
+  nearest = Schedule(LINEAR.alpha_bar[:2], LINEAR.timestep[:2])
+  x, x0 = np.random.default_rng(0).normal(size=(2, 3, 5)).astype(np.float32)
+  seen = []
+
+  def denoise(xt, timestep):
+    jax.debug.callback(lambda value: seen.append(np.asarray(value, np.float64)), xt, ordered=True)
+    return jnp.asarray(x0)
+
+  jax.block_until_ready(ddim(denoise, nearest, jnp.asarray(x)))
+  jax.effects_barrier()
+  signal, sigma = np.sqrt(nearest.alpha_bar), np.sqrt(1.0 - nearest.alpha_bar)
+  noise = (x - signal[1] * x0) / sigma[1]  # in float64
+  np.testing.assert_allclose(seen[1] - signal[0] * x0, sigma[0] * noise, rtol=3e-6, atol=3e-7)
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_samples_have_the_spread_of_the_data(sampler):
   x0 = sample(sampler, gaussian(-0.4, 0.5), LINEAR, 1000, (4000, 1), jax.random.key(1))
@@ -107,5 +124,5 @@ def test_the_denoiser_is_told_the_original_timesteps_from_the_noisiest_on():
 
 
 def test_unknown_samplers_are_named():
-  with pytest.raises(ValueError, match="sample.sampler: unknown 'heun'; it is one of: ddim, ddpm"):
+  with pytest.raises(ValueError, match="^sampler: unknown 'heun'; it is one of: ddim, ddpm"):
     sample("heun", toy, LINEAR, 5, (2, 16), jax.random.key(0))

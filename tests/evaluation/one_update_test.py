@@ -1,73 +1,103 @@
-"""One update beside hand-made optimizers: their rates are chosen fairly, their curves are real runs."""
+"""One update: fresh networks, the best prompt, every part of the data; and the files that evaluations share."""
 
-import dataclasses
-import functools
+import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from g_pt.evaluation.config import EvaluateConfig
-from g_pt.evaluation.one_update import Curve, Curves, measure_one_update, optimizer_curves, steps_to_match
-from g_pt.tasks.base import Metric
-
-CONFIG = EvaluateConfig(networks=3, learning_rates=(0.001, 0.1, 1e9), tuning_networks=2, curve_points=4)
-LOWER = Metric("loss", False, best_prompt=0.0, recursive_prompt=0.0)
-HIGHER = Metric("return", True, best_prompt=500.0, recursive_prompt=500.0)
+from g_pt import config
+from g_pt.corpus.split import split_runs
+from g_pt.corpus.store import Corpus
+from g_pt.evaluation import alignment, corpus, model, one_update
+from g_pt.evaluation.base import Context
+from g_pt.optimizers import baselines
 
 
 @pytest.fixture(scope="module")
-def toy_gpt(gpt, toy):
-  """A G.pt of the toy task, with one optimizer; its model is not asked here."""
-  task = dataclasses.replace(toy, optimizers=("sgd",))
-  return dataclasses.replace(gpt, task=task, data=jax.device_put(toy.load(None)))
+def experiment(smoke_values):
+  return config.parse(smoke_values)
 
 
-def initial(task, seed, count):
-  init = jax.jit(jax.vmap(lambda key: task.spec.flatten(task.init(key))))
-  return init(jax.random.split(jax.random.key(seed), count))
+@pytest.fixture(scope="module")
+def context(gpt, smoke_workdir, experiment, tmp_path_factory):
+  """seed -> Context, the optimizers' curves in a folder of its own."""
+  opened = Corpus.open(smoke_workdir / "corpus")
+  split = split_runs(opened, experiment.split)
+  return lambda seed: Context(gpt, opened, split, seed, 7.25, experiment.optimizers, tmp_path_factory.mktemp("curves"))
 
 
-def test_curves_are_runs_at_the_best_of_the_rates(toy_gpt, toy):
-  theta, tuning = initial(toy, 0, 3), initial(toy, 1, 2)
-  key = jax.random.key(2)
-  curves = optimizer_curves(toy_gpt, toy.recipe, toy.load(None), theta, tuning, CONFIG, key)
-  assert list(curves.by_optimizer) == ["sgd"]
-  curve = curves.by_optimizer["sgd"]
-  # 0.001 hardly moves and 1e9 diverges.
-  assert curve.learning_rate == pytest.approx(0.1)
-  np.testing.assert_array_equal(curves.step, [0, 1, 2, 5, 10])
-  recipe = dataclasses.replace(toy.recipe, optimizer="sgd")
-  group = jax.jit(functools.partial(toy.train_group, toy, recipe))(
-    toy_gpt.data, theta, jnp.full(3, 0.1), jax.random.split(key)[1], jnp.asarray(curves.step)
-  )
-  np.testing.assert_allclose(curve.metric, group.metrics["test_loss"], rtol=1e-5)
-  assert (curve.metric[:, -1] < curve.metric[:, 0]).all()
+@pytest.fixture(scope="module")
+def one(context):
+  return one_update.run(context(0), one_update.Settings())
 
 
-@pytest.mark.parametrize(("metric", "sign"), [(LOWER, 1), (HIGHER, -1)], ids=["lower is better", "higher is better"])
-def test_steps_to_match_is_the_first_step_as_good(metric, sign):
-  fast = np.array([[3.5, 2.0, 1.0, 0.5], [2.5, 2.0, 1.0, 0.5]])
-  slow = np.array([[3.0, 2.9, 2.8, 2.7]])
-  curves = Curves(np.array([0, 1, 10, 100]), {"fast": Curve(0.1, sign * fast), "slow": Curve(0.1, sign * slow)})
-  assert steps_to_match(metric, curves, sign * 1.0) == {"fast": 10, "slow": None}
-  assert steps_to_match(metric, curves, sign * 2.85) == {"fast": 1, "slow": 10}
-  assert steps_to_match(metric, curves, sign * 4.0) == {"fast": 0, "slow": 0}
+def test_fresh_networks_are_asked_for_the_best(gpt, context, one):
+  theta = baselines.fresh_networks(gpt.task, 0, 3)
+  own = gpt.evaluate(theta)["test_loss"]
+  prompt = gpt.metric.best_prompt
+  updated = gpt.update(theta, own, jnp.full(3, prompt), context(0).key("one_update"))
+  assert one.summary["prompt"] == prompt and one.summary["networks"] == 3
+  for part in ("recorded", "final", "whole"):
+    numbers = jax.device_get(gpt.evaluate(updated, part))
+    assert set(one.summary["numbers"][part]) == set(numbers)
+    found = one.summary["numbers"][part]["test_loss"]
+    assert found["mean"] == pytest.approx(numbers["test_loss"].mean(), rel=1e-5)
+    assert found["lowest"] <= found["mean"] <= found["highest"]
+  np.testing.assert_allclose(one.arrays["start.recorded"], own, rtol=1e-5)
+  np.testing.assert_allclose(one.arrays["achieved.final"], gpt.evaluate(updated, "final")["test_loss"], rtol=1e-5)
 
 
-def test_a_curve_that_is_not_finite_matches_nothing():
-  curves = Curves(np.array([0, 1]), {"lost": Curve(0.1, np.array([[2.0, np.nan]]))})
-  assert steps_to_match(LOWER, curves, 1.0) == {"lost": None}
+def test_the_optimizers_train_the_same_networks(one):
+  for part in ("recorded", "final"):
+    curve = one.arrays[f"curve.sgd.{part}"]
+    np.testing.assert_allclose(curve[:, 0], one.arrays[f"start.{part}"], rtol=1e-5)
+    assert set(one.summary["optimizers"][part]) == {"sgd"}
 
 
-def test_one_update_asks_for_the_best_and_records_every_number(gpt):
-  theta = initial(gpt.task, 3, 3)
-  start = gpt.measure(jax.vmap(gpt.task.spec.unflatten)(theta))
-  one = measure_one_update(gpt, theta, start, jax.random.key(4))
-  assert one.prompt == gpt.metric.best_prompt
-  updated = gpt.update(theta, start, jnp.full(3, one.prompt), jax.random.key(4))
-  recorded = gpt.measure_all(jax.vmap(gpt.task.spec.unflatten)(updated))
-  assert set(one.recorded) == set(recorded)
-  np.testing.assert_array_equal(one.achieved, recorded["test_loss"])
-  np.testing.assert_array_equal(one.start, start)
+def test_no_network_of_the_corpus_is_updated(gpt, context):
+  theta = np.asarray(baselines.fresh_networks(gpt.task, 0, 3))
+  known = context(0).corpus.read(context(0).corpus.theta).reshape(-1, theta.shape[1])
+  assert np.abs(theta[:, None] - known[None]).max(axis=2).min() > 0.01
+
+
+def test_the_seed_alone_decides(context, one):
+  again, other = (one_update.run(context(seed), one_update.Settings()) for seed in (0, 1))
+  assert again.summary == one.summary
+  for name, values in one.arrays.items():
+    np.testing.assert_array_equal(again.arrays[name], values, err_msg=name)
+  assert other.summary["numbers"] != one.summary["numbers"]
+
+
+def test_summaries_are_plain_numbers(context, one):
+  results = [one, corpus.run(context(0), corpus.Settings()), model.run(context(0), model.Settings())]
+  results.append(alignment.run(context(0), alignment.Settings(networks=3, prompts=4)))
+  for result in results:
+    assert json.loads(json.dumps(result.summary, allow_nan=False)) == result.summary
+  for name in ("train.achieved.recorded", "test.achieved.recorded", "test.achieved.final"):
+    assert results[-1].arrays[name].shape == (3, 4)
+
+
+def test_the_corpus_is_told_of_by_kinds_of_runs(context, gpt):
+  summary, arrays = corpus.run(context(0), corpus.Settings())
+  counts = {name: summary[name] for name in ("runs", "train_runs", "validation_runs", "test_runs", "rejected")}
+  assert counts == {"runs": 24, "train_runs": 16, "validation_runs": 4, "test_runs": 4, "rejected": 0}
+  assert summary["final_mean"] == pytest.approx(gpt.statistics.census.final_mean)
+  assert arrays["histogram_count"].sum() == 16 * 6
+  assert (np.diff(arrays["quantile"], axis=0) >= 0).all()
+  assert model.run(context(0), model.Settings()).summary["seconds"] == 7.2
+
+
+def test_alignment_reads_no_more_than_initial_networks(context, monkeypatch):
+  read = Corpus.read
+  asked = []
+
+  def watched(self, array, rows=slice(None), checkpoint=None):
+    if array is self.theta:
+      asked.append((len(rows), checkpoint))
+    return read(self, array, rows, checkpoint)
+
+  monkeypatch.setattr(Corpus, "read", watched)
+  alignment.run(context(0), alignment.Settings(networks=3, prompts=4))
+  assert asked == [(3, 0), (3, 0)]

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from g_pt.interop import torch_weights
+from g_pt.interop.release_state import config_of_state, flax_parameters
 from g_pt.models.chunk_transformer import (
   SPLIT_POLICIES,
   ChunkTransformer,
@@ -62,8 +62,8 @@ def small_model(config=SMALL, residual=True):
 def test_agrees_with_the_release(case):
   theirs, state, arrays = golden(case)
   sizes = theirs["parameter_sizes"]
-  config = torch_weights.config_of_state(state, sizes, theirs["n_head"])
-  weights = torch_weights.flax_parameters(state, config)
+  config = config_of_state(state, sizes, theirs["n_head"])
+  weights = flax_parameters(state, config)
   inputs = [arrays[f"in/{name}"] for name in ("x", "x_prev", "t", "loss_prev", "loss_target")]
   out = jax.jit(ChunkTransformer(spec_of(sizes), config).apply)(weights, *inputs)
   np.testing.assert_allclose(out, arrays["out/y"], rtol=1e-5, atol=1e-6)
@@ -75,7 +75,7 @@ def test_agrees_with_the_release(case):
 @pytest.mark.parametrize("case", CASES)
 def test_configuration_is_read_off_the_release_s_weights(case):
   theirs, state, _ = golden(case)
-  config = torch_weights.config_of_state(state, theirs["parameter_sizes"], theirs["n_head"])
+  config = config_of_state(state, theirs["parameter_sizes"], theirs["n_head"])
   assert (config.width, config.depth, config.heads) == (theirs["n_embd"], theirs["n_layer"], theirs["n_head"])
   assert (config.encoder_depth, config.decoder_depth) == (theirs["encoder_depth"], theirs["decoder_depth"])
   assert config.split_policy == theirs["split_policy"]
@@ -125,25 +125,25 @@ def test_release_weights_of_any_configuration_fit(policy, chunk_size, absolute):
   sizes = {"split_policy": policy, "chunk_size": chunk_size, "encoder_depth": 3, "decoder_depth": 2, "depth": 2}
   config = dataclasses.replace(SMALL, absolute_metrics=absolute, **sizes)
   state = release_state(config, SIZES)
-  found = torch_weights.config_of_state(state, SIZES, heads=2)
+  found = config_of_state(state, SIZES, heads=2)
   assert found == dataclasses.replace(config, frequency_values=found.frequency_values)
   shapes = jax.eval_shape(ChunkTransformer(spec_of(SIZES), found).init, jax.random.key(0), *small_inputs())
-  weights = torch_weights.flax_parameters(state, found)
+  weights = flax_parameters(state, found)
   assert jax.tree.map(np.shape, weights) == jax.tree.map(lambda leaf: leaf.shape, shapes)
 
 
 def test_release_weights_that_do_not_fit_are_named():
   state = release_state(SMALL, SIZES)
   with pytest.raises(ValueError, match=r"do not cut layers of \[11, 4, 5\]"):
-    torch_weights.config_of_state(state, (11, 4, 5), heads=2)
+    config_of_state(state, (11, 4, 5), heads=2)
   for name in ("decoder.input_parameter_projections.0.0.weight", "scalar_embedder.frequencies", "decoder.pos_emb"):
     with pytest.raises(ValueError, match=f"there is no {name}"):
-      torch_weights.config_of_state({key: state[key] for key in state if key != name}, SIZES, heads=2)
+      config_of_state({key: state[key] for key in state if key != name}, SIZES, heads=2)
   with pytest.raises(ValueError, match="no place for decoder.head.weight"):
-    torch_weights.flax_parameters(state | {"decoder.head.weight": np.zeros(3)}, SMALL)
+    flax_parameters(state | {"decoder.head.weight": np.zeros(3)}, SMALL)
   del state["decoder.blocks.0.attn.key.bias"]
   with pytest.raises(ValueError, match="no decoder.blocks.0.attn.key.bias"):
-    torch_weights.flax_parameters(state, SMALL)
+    flax_parameters(state, SMALL)
 
 
 @pytest.mark.parametrize(
@@ -264,12 +264,14 @@ def test_scalar_features_keep_the_phase_of_late_timesteps():
 @pytest.mark.parametrize(
   ("change", "message"),
   [
-    ({"split_policy": "by_name"}, "model.split_policy: unknown 'by_name'; it is one of: chunk, layer_by_layer"),
-    ({"chunk_size": 0}, "model.chunk_size: 0 is less than 1"),
-    ({"encoder_depth": 0}, "model.encoder_depth: 0 is less than 1"),
-    ({"decoder_depth": 0}, "model.decoder_depth: 0 is less than 1"),
-    ({"heads": 4}, "model.width: 6 is not a multiple of the 4 heads"),
-    ({"frequency_values": (1.0,)}, "model.frequency_values: 1 values, not 5"),
+    ({"split_policy": "by_name"}, "^split_policy: unknown 'by_name'; it is one of: chunk, layer_by_layer"),
+    ({"chunk_size": 0}, "^chunk_size: 0 is less than 1"),
+    ({"encoder_depth": 0}, "^encoder_depth: 0 is less than 1"),
+    ({"decoder_depth": 0}, "^decoder_depth: 0 is less than 1"),
+    ({"depth": 0}, "^depth: 0 is less than 1"),
+    ({"max_log2_frequency": float("nan")}, "^max_log2_frequency: nan is not a finite number"),
+    ({"heads": 4}, "^width: 6 is not a multiple of the 4 heads"),
+    ({"frequency_values": (1.0,)}, "^frequency_values: 1 values, not 5"),
   ],
 )
 def test_impossible_configurations_are_named(change, message):

@@ -1,5 +1,6 @@
 """The neuron transformer keeps the symmetry of the networks that it writes, and uses all it is given."""
 
+import dataclasses
 import functools
 
 import jax
@@ -9,7 +10,7 @@ import pytest
 
 from g_pt.models.neuron_transformer import Layout, NeuronTransformer, NeuronTransformerConfig
 from g_pt.parameters import HiddenLayer, ParameterSpec
-from g_pt.tasks.classifiers import mlp_hidden_layers
+from g_pt.parameters.symmetry import permutation_index, random_permutations
 
 CONFIG = NeuronTransformerConfig(width=12, depth=1, heads=3, mlp_ratio=2, frequencies=5, edge_rank=4)
 BATCH = 2
@@ -24,7 +25,11 @@ def mlp_spec(inputs, *widths):
     f"layer_{i}": {"kernel": shape(fan_in, fan_out), "bias": shape(fan_out)}
     for i, (fan_in, fan_out) in enumerate(zip((inputs, *widths), widths))
   }
-  return ParameterSpec.of(tree, mlp_hidden_layers(widths))
+  hidden = [
+    HiddenLayer(units, ((f"layer_{i}/kernel", 1), (f"layer_{i}/bias", 0), (f"layer_{i + 1}/kernel", 0)))
+    for i, units in enumerate(widths[:-1])
+  ]
+  return ParameterSpec.of(tree, hidden)
 
 
 SPECS = {
@@ -41,6 +46,11 @@ SPECS = {
       HiddenLayer(5, (("conv_0/kernel", 3), ("conv_1/kernel", 2))),
       HiddenLayer(3, (("conv_1/kernel", 3), ("head/kernel", 0))),
     ),
+  ),
+  # Five units that feed themselves, and nothing that belongs to no unit.
+  "recurrent": ParameterSpec.of(
+    {"inner": shape(5, 5), "outer": shape(2, 5), "read": shape(5, 3)},
+    (HiddenLayer(5, (("inner", 0), ("inner", 1), ("outer", 1), ("read", 0))),),
   ),
 }
 
@@ -70,7 +80,7 @@ def test_permuting_the_networks_permutes_the_output(name):
   spec, (weights, apply) = SPECS[name], model(name)
   noised, start, *scalars = inputs_of(spec)
   out = apply(weights, noised, start, *scalars)
-  index = spec.permutation_index(spec.random_permutations(jax.random.key(3)))
+  index = permutation_index(spec, random_permutations(spec, jax.random.key(3)))
   permuted = apply(weights, noised[:, index], start[:, index], *scalars)
   scale = jnp.abs(out - start).max()
   np.testing.assert_allclose(permuted / scale, out[:, index] / scale, atol=1e-5)
@@ -98,8 +108,8 @@ def test_examples_of_a_batch_do_not_touch_each_other(name):
   np.testing.assert_allclose(apply(weights, *others)[0], apply(weights, *inputs)[0], rtol=1e-4, atol=1e-5)
 
 
-def test_a_new_model_returns_the_start_or_without_residual_nothing():
-  name = "two hidden layers"
+@pytest.mark.parametrize("name", ["two hidden layers", "recurrent"])
+def test_a_new_model_returns_the_start_or_without_residual_nothing(name):
   inputs = inputs_of(SPECS[name])
   module = NeuronTransformer(SPECS[name], CONFIG, residual=False)
   out, weights = jax.jit(module.init_with_output)(jax.random.key(0), *inputs)
@@ -107,7 +117,7 @@ def test_a_new_model_returns_the_start_or_without_residual_nothing():
   np.testing.assert_array_equal(model(name)[1](weights, *inputs), inputs[1])
 
 
-@pytest.mark.parametrize("name", ["convolutions"])  # with weights of every kind that there is
+@pytest.mark.parametrize("name", ["convolutions", "recurrent"])  # with weights of every kind that there is
 def test_a_gradient_reaches_every_weight(name):
   weights, apply = model(name)
   inputs = inputs_of(SPECS[name])
@@ -125,6 +135,26 @@ def test_the_output_depends_on_every_entry_of_every_input():
 
   for gradient in jax.jit(jax.grad(of_all, argnums=range(5)))(*inputs):
     assert np.isfinite(gradient).all() and (gradient != 0).all()
+
+
+def test_an_edge_of_a_layer_with_itself_carries_messages_both_ways():
+  """Of the weights between units one alone is left, from the second unit to the fourth; nothing else joins units."""
+  spec, (weights, apply) = SPECS["recurrent"], model("recurrent")
+  gate = jax.tree.map(jnp.zeros_like, weights["params"]["block_0"]["modulation"])
+  weights = {"params": weights["params"] | {"block_0": weights["params"]["block_0"] | {"modulation": gate}}}
+  noised, start, *scalars = inputs_of(spec)
+  one = jnp.zeros((5, 5)).at[1, 3].set(1.0).ravel()
+  noised, start = (x.at[:, spec.slices["inner"]].set(one[None]) for x in (noised, start))
+
+  def read(outer):
+    out = apply(weights, noised.at[0, spec.slices["outer"]].set(outer.ravel()), start, *scalars)
+    return out[0, spec.slices["read"]].reshape(5, 3)
+
+  jacobian = jax.jit(jax.jacrev(read))(noised[0, spec.slices["outer"]].reshape(2, 5))
+  joined = np.abs(jacobian).max(axis=(1, 2)) > 0
+  expected = np.eye(5, dtype=bool)
+  expected[1, 3] = expected[3, 1] = True
+  np.testing.assert_array_equal(joined, expected)
 
 
 def test_splitting_and_joining_a_vector_is_exact(name):
@@ -148,6 +178,19 @@ def test_a_token_holds_what_touches_its_unit():
   assert set(second[1].tolist()) == {*layers["layer_2/kernel"][1].tolist(), float(layers["layer_1/bias"][1])}
   np.testing.assert_array_equal(edges[0, 1][..., 0], layers["layer_1/kernel"])
   np.testing.assert_array_equal(shared, layers["layer_2/bias"])
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    ({"width": 0}, "^width: 0 is less than 1"),
+    ({"edge_rank": 0}, "^edge_rank: 0 is less than 1"),
+    ({"heads": 5}, "^width: 12 is not a multiple of the 5 heads"),
+  ],
+)
+def test_impossible_configurations_are_named(change, message):
+  with pytest.raises(ValueError, match=message):
+    dataclasses.replace(CONFIG, **change)
 
 
 def test_a_parameter_along_three_hidden_layers_is_refused():

@@ -1,66 +1,127 @@
-"""A workdir as training and evaluation leave it, with made-up numbers."""
+"""A workdir as training and evaluations leave it, with made-up numbers."""
 
 import json
 
 import numpy as np
 import pytest
 
-from g_pt import config, workdir
+from g_pt import tasks, workdir
+from g_pt.report.base import View
+from g_pt.report.results import Evaluated
+from g_pt.report.sections import alignment, corpus, model, one_update
 
 STEPS = 700  # of the optimizers' runs
 
 
+@pytest.fixture(scope="session")
+def values():
+  """Of a resolved configuration, as much as the page looks at, and a field that it only shows."""
+  return {"task": "digits", "metric": "test_loss", "seed": 3, "train": {"average_decay": 0.9999}}
+
+
+@pytest.fixture(scope="session")
+def loss():
+  return tasks.get("digits").metric("test_loss")
+
+
+@pytest.fixture(scope="session")
+def view(values):
+  return View.of(values)
+
+
 @pytest.fixture
-def summary():
+def sections():
+  """A section for each evaluation, in the order of the page."""
+  return {"alignment": alignment, "one_update": one_update, "corpus": corpus, "model": model}
+
+
+def _scores(mean, low, high, median):
+  return {"mean": mean, "interval": [low, high], "median": median, "too_narrow": 0, "mean_of_others": mean}
+
+
+def _numbers(start, mean, lowest, highest):
+  return {"start": start, "mean": mean, "lowest": lowest, "highest": highest}
+
+
+def _chosen(steps, interval, learning_rate, decay, best_mean):
+  chosen = {"steps": steps, "interval": interval, "learning_rate": learning_rate, "decay": decay}
+  return chosen | {"best_mean": best_mean}
+
+
+@pytest.fixture
+def summaries():
+  """By evaluation. AdamW gets to one update's level at step 30.4, SGD in some of the bootstrap's samples only."""
   return {
-    "task": "digits",
-    "metric": "test_loss",
-    "prompt_alignment": {"train": 0.95678, "test": -0.12345},
+    "alignment": {
+      "networks": 7,
+      "prompts": 5,
+      "train": {"recorded": _scores(0.95678, 0.93, 0.97, 0.98)},
+      "test": {"recorded": _scores(-0.12345, -0.5, 0.25, 0.12), "final": _scores(-0.2, -0.6, 0.2, 0.1)},
+    },
     "one_update": {
       "prompt": 0.05,
       "networks": 7,
-      "start_mean": 2.3456,
-      "achieved_mean": 0.4,
-      "achieved_min": 0.31234,
-      "achieved_max": 0.56789,
-      "recorded_mean": {"test_loss": 0.4, "test_error": 12.345, "train_loss": 0.2, "train_error": 5.0},
-      "steps_to_match": {"adamw": 30, "sgd": None},
-      "learning_rate": {"adamw": 0.009999999776482582, "sgd": 0.30000001192092896},
-      "optimizer_final_mean": {"adamw": 0.123456, "sgd": 0.87654},
+      "numbers": {
+        "recorded": {
+          "test_loss": _numbers(2.3456, 0.4, 0.31234, 0.56789),
+          "test_error": _numbers(90.0, 12.345, 9.0, 15.0),
+          "train_error": _numbers(90.0, 5.0, 4.0, 6.0),
+        },
+        "final": {
+          "test_loss": _numbers(2.3333, 0.45, 0.33, 0.6),
+          "test_error": _numbers(90.0, 13.579, 9.0, 15.0),
+        },
+      },
+      "optimizers": {
+        "recorded": {
+          "adamw": _chosen(30.4, [25.8, 34.6], 0.009999999776482582, 0.25, 0.123456),
+          "sgd": _chosen(None, [480.2, None], 0.30000001192092896, None, 0.87654),
+        },
+        "final": {
+          "adamw": _chosen(28.7, [24.0, None], 0.009999999776482582, 0.25, 0.135),
+          "sgd": _chosen(None, [None, None], 0.30000001192092896, None, 0.9),
+        },
+      },
+      "optimizer_steps": STEPS,
     },
-    "corpus": {"runs": 4321, "checkpoints": 11, "rejected": 17, "test_runs": 23, "final_mean": 0.098765},
-    "model": {"parameters": 1234567},
-    "seconds": {"corpus": 61.2, "train": 3723.0, "evaluate": 48.4},
-  }
+    "corpus": {
+      "runs": 4321, "train_runs": 4260, "validation_runs": 21, "test_runs": 23, "rejected": 17,
+      "checkpoints": 11, "final_mean": 0.098765, "seconds": 61.2,
+    },
+    "model": {"parameters": 1234567, "seconds": 3723.0},
+  }  # fmt: skip
 
 
 @pytest.fixture
 def arrays():
-  """Seven networks, five prompts; AdamW gets to 0.4 at step 30, SGD never."""
+  """By evaluation. Seven networks, five prompts; curves to which the summaries' steps fit about."""
   rng = np.random.default_rng(0)
-  made = {}
   start = rng.normal(2.3, 0.02, 7)
-  for split in ("train", "test"):
-    prompted = 0.05 + np.linspace(0, 1, 5) * (start[:, None] - 0.05)
-    made[f"alignment.{split}.prompted"] = prompted.astype(np.float32)
-    made[f"alignment.{split}.achieved"] = (prompted + rng.normal(0, 0.1, (7, 5))).astype(np.float32)
+  prompted = (0.05 + np.linspace(0, 1, 5) * (start[:, None] - 0.05)).astype(np.float32)
+  aligned = {f"{runs}.prompted": prompted for runs in ("train", "test")}
+  for runs, part in (("train", "recorded"), ("test", "recorded"), ("test", "final")):
+    aligned[f"{runs}.achieved.{part}"] = (prompted + rng.normal(0, 0.1, (7, 5))).astype(np.float32)
   step = np.asarray([0, 1, 3, 10, 30, 100, STEPS], np.int32)
   level = {"adamw": [2.3, 2.2, 1.9, 0.9, 0.4, 0.2, 0.12], "sgd": [2.3, 2.3, 2.2, 2.0, 1.6, 1.1, 0.9]}
-  made |= {"one_update.start": start, "one_update.achieved": rng.uniform(0.3, 0.5, 7), "curves.step": step}
-  made |= {f"curves.{name}": values + rng.normal(0, 0.01, (7, 1)) for name, values in level.items()}
+  one_update = {f"curve.{name}.step": step for name in level}
+  for part in ("recorded", "final"):
+    one_update |= {f"start.{part}": start, f"achieved.{part}": rng.uniform(0.3, 0.5, 7)}
+    one_update |= {f"curve.{name}.{part}": mean + rng.normal(0, 0.01, (7, 1)) for name, mean in level.items()}
   runs = np.geomspace(2.3, 0.1, 11) + rng.normal(0, 0.02, (13, 11))
   count, edge = np.histogram(runs, bins=17)
-  return made | {
-    "corpus.step": np.asarray([0, 1, 2, 3, 5, 9, 18, 40, 90, 250, STEPS], np.int32),
-    "corpus.quantile": np.quantile(runs, [0.05, 0.5, 0.95], axis=0),
-    "corpus.examples": runs[:5].astype(np.float32),
-    "corpus.histogram_count": count,
-    "corpus.histogram_edge": edge,
+  corpus = {
+    "step": np.asarray([0, 1, 2, 3, 5, 9, 18, 40, 90, 250, STEPS], np.int32),
+    "quantile": np.quantile(runs, [0.05, 0.5, 0.95], axis=0),
+    "examples": runs[:5].astype(np.float32),
+    "histogram_count": count,
+    "histogram_edge": edge,
   }
+  return {"alignment": aligned, "one_update": one_update, "corpus": corpus}
 
 
 @pytest.fixture
-def training():
+def lines():
+  """Of metrics.jsonl."""
   lines = [{"step": step, "loss": 1 / step, "gradient_norm": 0.1, "seconds": step / 7} for step in range(10, 610, 10)]
   for line in lines[9::10]:
     line["prompt_alignment"] = 0.9 - 300 / line["step"]
@@ -68,18 +129,27 @@ def training():
 
 
 @pytest.fixture
-def write_workdir(tmp_path, summary, arrays, training):
-  """Writes the three as they are when it is called; returns the workdir."""
+def write_workdir(tmp_path, summaries, arrays, lines):
+  """Writes these as they are when it is called; returns the workdir."""
 
   def write():
-    workdir.write_json(tmp_path / workdir.SUMMARY, summary)
-    np.savez_compressed(tmp_path / workdir.ARRAYS, **arrays)
-    workdir.write_bytes(tmp_path / workdir.METRICS, "".join(json.dumps(line) + "\n" for line in training).encode())
+    for name, summary in summaries.items():
+      content = {"settings": {"own": f"settings of {name}"}, "summary": summary, "seconds": 8.4}
+      workdir.write_json(tmp_path / "evaluation" / f"{name}.json", content)
+    for name, of_name in arrays.items():
+      np.savez_compressed(tmp_path / "evaluation" / f"{name}.npz", **of_name)
+    workdir.write_bytes(tmp_path / workdir.METRICS, "".join(json.dumps(line) + "\n" for line in lines).encode())
     return tmp_path
 
   return write
 
 
-@pytest.fixture(scope="session")
-def experiment():
-  return config.parse(config.default("digits", "test_loss").to_dict())
+@pytest.fixture
+def found(write_workdir):
+  """What `name` of the workdir holds, as it is when this is called."""
+
+  def read(name):
+    file = write_workdir() / "evaluation" / f"{name}.json"
+    return Evaluated(file, **json.loads(file.read_text()))
+
+  return read

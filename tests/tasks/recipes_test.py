@@ -23,10 +23,10 @@ def images(count):
 @pytest.mark.parametrize(
   ("field", "value", "message"),
   [
-    ("learning_rate", math.nan, "learning_rate: nan is not greater than 0"),
+    ("learning_rate", math.nan, "learning_rate: nan is not a finite number"),
     ("learning_rate", 0.0, "learning_rate: 0.0 is not greater than 0"),
     ("learning_rate", -0.1, "learning_rate: -0.1 is not greater than 0"),
-    ("learning_rate", math.inf, "learning_rate: inf is not finite"),
+    ("learning_rate", math.inf, "learning_rate: inf is not a finite number"),
     ("epochs", 0, "epochs: 0 is less than 1"),
     ("optimizer", "lion", "optimizer: unknown 'lion'; it is one of: "),
     ("schedule", "step", "schedule: unknown 'step'; it is one of: cosine, constant"),
@@ -40,7 +40,8 @@ def test_what_cannot_be_is_refused_by_its_name(kind, field, value, message):
 @pytest.mark.parametrize("field", ["momentum", "weight_decay"])
 def test_momentum_and_weight_decay_are_finite_and_not_below_0(field):
   assert getattr(SupervisedRecipe(**{field: 0.0}), field) == 0
-  for value, why in ((-0.1, "is less than 0"), (math.nan, "is not finite"), (math.inf, "is not finite")):
+  unbounded = "is not a finite number"
+  for value, why in ((-0.1, "is less than 0"), (math.nan, unbounded), (math.inf, unbounded)):
     with pytest.raises(ValueError, match=f"^{field}: {value} {why}"):
       SupervisedRecipe(**{field: value})
 

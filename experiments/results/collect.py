@@ -1,0 +1,75 @@
+"""Keeps the summaries of evaluated workdirs beside the experiments, for the README's rows.
+
+  command   python -m experiments.results.collect runs/digits_loss [MORE WORKDIRS] [--name=NAME]
+
+Several workdirs are seeds of one experiment, see `experiments.results.seeds`. The
+file is experiments/results/NAME.json; the default NAME is that of the first folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from importlib import metadata
+import os
+from pathlib import Path
+import platform
+from typing import Any
+
+from g_pt import workdir
+from g_pt.errors import UserError
+
+FOLDER = Path(__file__).parent
+_LIBRARIES = ("jax", "jaxlib", "flax", "optax")
+
+
+def processor() -> str:
+  """The processor's name, as well as the system tells it."""
+  try:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+  except OSError:
+    return platform.processor() or platform.machine()
+  fields = dict(line.split(":", 1) for line in lines if ":" in line)
+  fields = {name.strip(): value.strip() for name, value in fields.items()}
+  vectors = " with AVX-512" if "avx512f" in fields.get("flags", "") else ""
+  return f"{fields.get('model name', platform.machine())}{vectors}, {os.cpu_count()} cores"
+
+
+def collect(directories: Sequence[Path], name: str, command: str | None = None) -> Path:
+  """Writes the file of one experiment; `command` is what made the workdirs, by default that of the first.
+
+  Raises UserError where a workdir is not evaluated.
+  """
+  summaries: list[dict[str, Any]] = []
+  for directory in directories:
+    summary = workdir.read_json(directory / workdir.SUMMARY)
+    if summary is None:
+      raise UserError(f"{directory}: not evaluated yet ({workdir.SUMMARY} is missing); run --stage=evaluate")
+    seed = workdir.read_json(directory / workdir.CONFIG)["seed"]
+    summaries.append({"seed": seed, **summary})
+  if command is None:
+    command = f"python main.py --config=experiments/{name}.py --workdir=runs/{name}"
+  content = {
+    "command": command,
+    "processor": processor(),
+    "versions": {library: metadata.version(library) for library in _LIBRARIES},
+    "summaries": summaries,
+  }
+  path = FOLDER / f"{name}.json"
+  workdir.write_json(path, content)
+  return path
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+  parser.add_argument("workdirs", nargs="+", type=Path)
+  parser.add_argument("--name", help="of the experiment; default: the first folder's")
+  arguments = parser.parse_args()
+  try:
+    print(collect(arguments.workdirs, arguments.name or arguments.workdirs[0].name))
+  except UserError as error:
+    parser.exit(2, f"collect: {error}\n")
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,88 @@
+"""Which runs of a corpus are for training, for choices and for final numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+from jaxtyping import Bool, Float, Int
+import numpy as np
+
+from g_pt.corpus.store import Corpus
+from g_pt.errors import CorpusError
+from g_pt.fields import Settings, limited
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitConfig(Settings):
+  """Which runs count, and how many are held out.
+
+  Runs of one group share the order of their minibatches: whole groups are held
+  out, enough for the number asked for.
+  """
+
+  validation_runs: int = limited(64, least=1)  # for probes while training goes on and for choices of settings
+  test_runs: int = limited(64, least=1)  # for evaluation alone
+  # Runs with a weight above it in magnitude are dropped (Peebles et al. 2022).
+  largest_weight: float = limited(10.0, above=0)
+
+
+class Split(NamedTuple):
+  """Indices of the sound runs of each kind."""
+
+  train: Int[np.ndarray, "train"]
+  validation: Int[np.ndarray, "validation"]
+  test: Int[np.ndarray, "test"]
+  rejected: int  # runs with a number that is not finite, or a weight too large
+
+
+class Census(NamedTuple):
+  """What a report tells of the runs that a model was trained on."""
+
+  train_runs: int
+  validation_runs: int
+  test_runs: int
+  rejected: int
+  checkpoints: int  # of a run
+  final_mean: float  # of the metric at the end of training runs
+
+
+def sound(corpus: Corpus, largest: float) -> Bool[np.ndarray, "run"]:
+  """Which runs have every weight finite and at most `largest`, and every recorded number finite."""
+  numbers = (np.isfinite(corpus.read(array)).all(axis=1) for array in corpus.metrics.values())
+  return np.logical_and.reduce([corpus.read(corpus.largest) <= largest, *numbers])
+
+
+def split_runs(corpus: Corpus, config: SplitConfig) -> Split:
+  """The runs of a whole corpus: the last groups for test, those before for validation, the others for training.
+
+  Raises CorpusError where the corpus is unfinished or too few sound runs are left.
+  """
+  manifest = corpus.manifest
+  if not manifest.complete:
+    done = f"{len(manifest.groups_done)} of {manifest.num_groups} groups are there"
+    raise CorpusError(f"{corpus.path}: the corpus is unfinished ({done}); run --stage=corpus")
+  # Of runs made elsewhere nobody knows what they share.
+  group = manifest.group_size if manifest.imported is None else 1
+
+  def begin_of_last(count: int, end: int) -> int:
+    return (end - count) // group * group
+
+  test = begin_of_last(config.test_runs, manifest.runs)
+  validation = begin_of_last(config.validation_runs, test)
+  good = np.flatnonzero(sound(corpus, config.largest_weight))
+  rejected = manifest.runs - len(good)
+  parts = np.split(good, np.searchsorted(good, [max(validation, 0), max(test, 0)]))
+  for name, part in zip(("training", "validation", "test"), parts):
+    if not len(part):
+      raise CorpusError(
+        f"{corpus.path}: {manifest.runs} runs in groups of {group} ({rejected} rejected) leave none for {name}: "
+        f"corpus.validation_runs={config.validation_runs} and corpus.test_runs={config.test_runs} take whole groups"
+      )
+  return Split(*parts, rejected)
+
+
+def census(corpus: Corpus, split: Split, metric: Float[np.ndarray, "train checkpoint"]) -> Census:
+  """`metric` is that of the training runs."""
+  counts = (len(part) for part in (split.train, split.validation, split.test))
+  return Census(*counts, split.rejected, corpus.manifest.checkpoints, float(metric[:, -1].mean()))

@@ -1,0 +1,194 @@
+"""A trained G.pt as one object: networks and a prompt in, trained networks out. It knows nothing of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import dataclasses
+import functools
+from typing import Any
+import warnings
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+import numpy as np
+
+from g_pt import tasks
+from g_pt.corpus.statistics import Statistics
+from g_pt.description import Description
+from g_pt.errors import UserError
+from g_pt.generator import Generator, SampleConfig
+from g_pt.generator import build as build_generator
+from g_pt.parameters import Arrangement, Parameters
+from g_pt.tasks import population
+from g_pt.tasks.base import Metric, Recipe, Task
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GPT:
+  """A generator with its task, weights and defaults."""
+
+  task: Task
+  metric_name: str
+  recipe: Recipe
+  generator: Generator
+  weights: PyTree
+  statistics: Statistics
+  config: SampleConfig
+  load_data: Callable[[], Any]  # the task's, asked for once something is measured
+
+  @property
+  def metric(self) -> Metric:
+    return self.task.metric(self.metric_name)
+
+  def init(self, key: Array) -> Parameters:
+    """One untrained network of the task."""
+    return self.task.network.init(key)
+
+  def with_config(self, config: SampleConfig) -> GPT:
+    """The same, sampled otherwise."""
+    return dataclasses.replace(self, config=config)
+
+  def measure(self, parameters: Parameters, part: str = "recorded") -> Float[Array, "*net"]:
+    """The metric of one network's pytree, or of each of a stacked batch."""
+    return self.measure_all(parameters, part)[self.metric_name]
+
+  def measure_all(self, parameters: Parameters, part: str = "recorded") -> dict[str, Float[Array, "*net"]]:
+    """Every number that the task gives on a part of its data: `recorded`, as in the corpus, or held out: `final`."""
+    theta, single = self._flatten(parameters)
+    values = self.evaluate(theta, part)
+    return {name: value[0] for name, value in values.items()} if single else values
+
+  def evaluate(self, theta: Float[Array, "net parameter"], part: str = "recorded") -> dict[str, Float[Array, "net"]]:
+    """`measure_all` of flat vectors; compiled once a shape."""
+    return self._evaluate(theta, self._judged(part))
+
+  def sample(
+    self,
+    parameters: Parameters,
+    prompt: Any,
+    *,
+    key: Array,
+    num_samples: int = 1,
+    steps: int | None = None,
+    metric: Any = None,
+  ) -> Parameters:
+    """Updates one network, or each of a stacked batch, in one sample of the model.
+
+    Args:
+      parameters: one network's pytree, or a batch of them stacked on axis 0.
+      prompt: the metric to ask for; one number, or one a network. Beyond what was learned it is clipped, with a
+        warning.
+      key: a JAX random key.
+      num_samples: independent samples for each network; more than 1 adds an axis
+        of samples after that of networks.
+      steps: evaluations of the model a sample; None: as configured.
+      metric: the networks' own metric; None: measured, which needs the task's data.
+
+    Returns:
+      Updated pytrees, with the axes [net, sample] of the arguments in front.
+
+    Raises:
+      UserError: a prompt or metric that is not finite, or parameters of other shapes.
+    """
+    theta, single = self._flatten(parameters)
+    networks = theta.shape[0]
+    prompts = self._checked("prompt", prompt, networks)
+    self._warn_clipped(prompts)
+    own = self.evaluate(theta)[self.metric_name] if metric is None else self._checked("metric", metric, networks)
+    if num_samples < 1:
+      raise UserError(f"num_samples: {num_samples} is less than 1")
+    config = self.config if steps is None else dataclasses.replace(self.config, steps=steps)
+    rows = (jnp.repeat(jnp.asarray(x), num_samples, axis=0) for x in (theta, own, prompts))
+    updated = self.update(*rows, key, config)
+    leading = (() if single else (networks,)) + ((num_samples,) if num_samples > 1 else ())
+    tree = jax.vmap(self.task.spec.unflatten)(updated)
+    return jax.tree.map(lambda x: x.reshape(*leading, *x.shape[1:]), tree)
+
+  def update(
+    self, theta, start_metric, prompt, key: Array, config: SampleConfig | None = None, weights: PyTree = None
+  ) -> Float[Array, "net parameter"]:
+    """Flat vectors [net, parameter], metrics [net], prompts [net] -> updated vectors; compiled once a shape.
+
+    `weights` other than its own share what is compiled.
+    """
+    weights = self.weights if weights is None else weights
+    return self._update(config or self.config)(weights, theta, start_metric, prompt, key)
+
+  def _flatten(self, parameters: Parameters) -> tuple[Float[Array, "net parameter"], bool]:
+    spec = self.task.spec
+    shapes = tuple(np.shape(leaf) for leaf in jax.tree.leaves(parameters))
+    if shapes == spec.shapes:
+      return spec.flatten(parameters)[None], True
+    if len({shape[:1] for shape in shapes}) == 1 and tuple(shape[1:] for shape in shapes) == spec.shapes:
+      return jax.vmap(spec.flatten)(parameters), False
+    wanted = dict(zip(spec.names, spec.shapes))
+    raise UserError(f"parameters: a network of {wanted} (or a stack of such) is needed, not {shapes}")
+
+  def _checked(self, name: str, value: Any, networks: int) -> np.ndarray:
+    try:
+      values = np.asarray(value, np.float32)
+    except (TypeError, ValueError):
+      raise UserError(f"{name}: {value!r} is not a number or an array of them") from None
+    if values.ndim > 1 or values.shape not in ((), (networks,)):
+      raise UserError(f"{name}: one number or one for each of {networks} networks is needed, not shape {values.shape}")
+    if not np.isfinite(values).all():
+      raise UserError(f"{name}: {value} is not finite")
+    return np.broadcast_to(values, (networks,))
+
+  def _warn_clipped(self, prompts: np.ndarray) -> None:
+    learned = self.statistics.prompt_range
+    if learned is None or np.all((prompts >= np.float32(learned.low)) & (prompts <= np.float32(learned.high))):
+      return
+    given = f"{prompts.min():.4g}" + (f" to {prompts.max():.4g}" if prompts.min() < prompts.max() else "")
+    warnings.warn(
+      f"prompt {given}: {self.metric_name} was learned from {learned.low:.4g} to {learned.high:.4g}; "
+      "what lies outside is clipped to that range",
+      stacklevel=3,
+    )
+
+  @functools.cached_property
+  def data(self) -> Any:
+    """The task's data on the host, loaded once."""
+    return self.load_data()
+
+  @functools.cached_property
+  def _judged(self) -> Callable[[str], Any]:
+    @functools.cache
+    def judged(part: str):
+      if part not in self.task.measurement.parts:
+        raise UserError(f"part: unknown {part!r}; it is one of: {', '.join(self.task.measurement.parts)}")
+      return jax.device_put(self.task.measurement.part(self.data, self.recipe, part))
+
+    return judged
+
+  @functools.cached_property
+  def _evaluate(self) -> Callable[[Array, Any], dict[str, Array]]:
+    return jax.jit(functools.partial(population.evaluate, self.task))
+
+  @functools.cached_property
+  def _update(self) -> Callable[[SampleConfig], Any]:
+    @functools.cache
+    def compiled(config: SampleConfig):
+      return jax.jit(functools.partial(self.generator.update, config=config))
+
+    return compiled
+
+
+def build(
+  description: Description,
+  statistics: Statistics,
+  load_data: Callable[[], Any],
+  arrangement: Arrangement | None = None,
+) -> GPT:
+  """The G.pt of a description, without weights yet: `update` takes those of a training that goes on.
+
+  `arrangement` is that of the vectors which the weights are for; None: the spec's.
+  """
+  task = tasks.get(description.task)
+  generator = build_generator(
+    task.spec, task.metric(description.metric), description.model, description.diffusion, statistics, arrangement
+  )
+  return GPT(
+    task, description.metric, description.recipe, generator, None, statistics, description.sample, load_data
+  )

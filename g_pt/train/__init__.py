@@ -1,0 +1,1 @@
+"""Training of G.pt: one jitted step, and the loop around it."""

@@ -1,0 +1,159 @@
+"""One training step of G.pt: a pure function, and the settings of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
+import optax
+
+from g_pt import sharding
+from g_pt.corpus.pairs import Pairs, PairsConfig, PairSource, draw_pairs
+from g_pt.diffusion.objective import divergence
+from g_pt.fields import Settings, limited
+from g_pt.generator import Generator
+from g_pt.keys import fold
+from g_pt.tasks import population
+from g_pt.tasks.base import Task
+
+OPTIMIZERS = ("adamw", "muon")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig(Settings):
+  steps: int = limited(2000, least=1)
+  batch_size: int = limited(256, least=1)  # pairs
+  # Parts of a batch, one after another, so that activations stay in the cache.
+  microbatches: int = limited(4, least=1)
+  optimizer: str = limited("adamw", choices=OPTIMIZERS)
+  learning_rate: float = limited(1e-3, above=0)
+  warmup_steps: int = limited(100, least=0)
+  # As a fraction of the learning rate, at the end of its cosine.
+  final_learning_rate: float = limited(0.01, least=0)
+  b1: float = limited(0.9, least=0, below=1)
+  b2: float = limited(0.99, least=0, below=1)
+  weight_decay: float = limited(0.01, least=0)  # on kernels alone, in proportion to the learning rate
+  clip_norm: float = limited(1.0, above=0)  # of the gradient over all weights
+  average_decay: float = limited(0.999, least=0, below=1)  # of the moving average of weights that is sampled from
+  # Weight of the divergence between outputs of the target and of its estimate, on that many training inputs a batch.
+  behaviour: float = limited(0.0, least=0)
+  behaviour_inputs: int = limited(64, least=1)
+  pairs: PairsConfig = PairsConfig()
+  log_every: int = limited(50, least=1)  # steps
+  checkpoint_every: int = limited(500, least=1)
+  # Steps between measurements of prompt alignment on validation runs; 0: never.
+  probe_every: int = limited(500, least=0)
+
+  def check(self) -> None:
+    if self.batch_size % self.microbatches:
+      raise ValueError(f"batch_size: {self.batch_size} is not a multiple of microbatches={self.microbatches}")
+
+
+class TrainState(NamedTuple):
+  step: Int[Array, ""]  # updates made
+  weights: PyTree
+  average: PyTree  # exponential moving average of the weights
+  optimizer: PyTree
+
+
+def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
+  """AdamW or Muon with warm-up, cosine and clipping; weight decay on kernels, not on biases.
+
+  Muon (Jordan et al. 2024) orthogonalises the momentum of kernels, scaled so
+  that its updates are as large as AdamW's (Liu et al. 2025), which biases keep.
+  """
+  rate = optax.warmup_cosine_decay_schedule(
+    0.0,
+    config.learning_rate,
+    config.warmup_steps,
+    max(config.steps, config.warmup_steps + 1),
+    config.learning_rate * config.final_learning_rate,
+  )
+  if config.optimizer == "adamw":
+    optimizer = optax.adamw(rate, config.b1, config.b2, weight_decay=config.weight_decay, mask=_kernels)
+  else:
+    optimizer = optax.contrib.muon(
+      rate,
+      adam_b1=config.b1,
+      adam_b2=config.b2,
+      weight_decay=config.weight_decay,
+      weight_decay_mask=_kernels,
+      consistent_rms=0.2,
+    )
+  return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
+
+
+def _kernels(weights: PyTree) -> PyTree:
+  """True for the kernels of linear layers: neither biases nor positions decay."""
+  return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", weights)
+
+
+def behaviour_loss(
+  task: Task,
+  config: TrainConfig,
+  data: Any,
+  target: Float[Array, "net parameter"],
+  estimate: Float[Array, "net parameter"],
+  key: Array,
+) -> Float[Array, "net"]:
+  """Weighted divergence of each pair of networks, on inputs that are drawn anew each time and shared by the batch."""
+  inputs = task.training.inputs(data, key, config.behaviour_inputs)
+  outputs = (task.network.apply(population.stack(task.spec, theta), inputs) for theta in (target, estimate))
+  return config.behaviour * divergence(*outputs)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Step:
+  """What a training step is made from, beside arrays; called, it is the step."""
+
+  task: Task
+  generator: Generator
+  config: TrainConfig
+  mesh: jax.sharding.Mesh
+
+  @property
+  def optimizer(self) -> optax.GradientTransformation:
+    return make_optimizer(self.config)
+
+  def init(self, key: Array) -> TrainState:
+    weights = self.generator.init(key)
+    return TrainState(jnp.int32(0), weights, jax.tree.map(jnp.copy, weights), self.optimizer.init(weights))
+
+  def loss(self, weights: PyTree, pairs: Pairs, key: Array, data: Any) -> Float[Array, ""]:
+    """Mean over the pairs; `data` is the task's, where behaviour counts."""
+    loss, estimate = self.generator.denoising_loss(weights, pairs, key)
+    if self.config.behaviour:
+      loss = loss + behaviour_loss(self.task, self.config, data, pairs.target, estimate, fold(key, "inputs"))
+    return jnp.mean(loss)
+
+  def __call__(
+    self, source: PairSource, key: Array, state: TrainState, data: Any
+  ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
+    """One update on a fresh batch. Its randomness is folded from the key and the step, so it can be repeated."""
+    key = fold(key, state.step)
+    loss, gradients = self._gradients(source, key, state.weights, data)
+    updates, optimizer_state = self.optimizer.update(gradients, state.optimizer, state.weights)
+    weights = optax.apply_updates(state.weights, updates)
+    # A young average follows faster, so that it forgets the random weights.
+    decay = jnp.minimum(self.config.average_decay, (1.0 + state.step) / (10.0 + state.step))
+    average = jax.tree.map(lambda a, w: decay * a + (1.0 - decay) * w, state.average, weights)
+    numbers = {"loss": loss, "gradient_norm": optax.tree.norm(gradients)}
+    return TrainState(state.step + 1, weights, average, optimizer_state), numbers
+
+  def _gradients(self, source: PairSource, key: Array, weights: PyTree, data: Any) -> tuple[Float[Array, ""], PyTree]:
+    """Mean loss of a batch and its gradient, microbatch by microbatch."""
+    count = self.config.microbatches
+    pairs = draw_pairs(source, self.task.spec, self.config.pairs, fold(key, "pairs"), self.config.batch_size)
+    parts = jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), pairs)
+    parts = sharding.shard_batch(parts, self.mesh, axis=1)
+
+    def accumulate(total, part):
+      value = jax.value_and_grad(self.loss)(weights, *part, data)
+      return jax.tree.map(jnp.add, total, value), None
+
+    zero = (jnp.float32(0), jax.tree.map(jnp.zeros_like, weights))
+    total, _ = jax.lax.scan(accumulate, zero, (parts, jax.random.split(fold(key, "noise"), count)))
+    return jax.tree.map(lambda x: x / count, total)
