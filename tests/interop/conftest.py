@@ -3,11 +3,12 @@
 import dataclasses
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from g_pt import tasks
-from g_pt.interop import command
+from g_pt.interop import command, layout
 from g_pt.tasks import classifiers, datasets
 from g_pt.tasks.base import Metric
 from g_pt.tasks.supervised import SupervisedRecipe
@@ -22,24 +23,39 @@ def mnist():
     rng = np.random.default_rng(0)
     images = rng.normal(size=(40, 784)).astype(np.float32)
     labels = rng.integers(10, size=40).astype(np.int32)
-    return datasets.Images(datasets.Examples(images[:32], labels[:32]), datasets.Examples(images[32:], labels[32:]))
+    train, recorded, final = (slice(0, 32), slice(32, 36), slice(36, 40))
+    return datasets.Images(*(datasets.Examples(images[part], labels[part]) for part in (train, recorded, final)))
 
-  task = classifiers.classifier(
+  task = classifiers.task(
     name="mnist",
-    network=classifiers.MLP((10, 10)),
+    classifier=classifiers.MLP((10, 10)),
     hidden_layers=classifiers.mlp_hidden_layers((10, 10)),
     input_shape=(784,),
     load=load,
     metrics={
-      "test_loss": Metric("test loss (nats)", False, best_prompt=0.1, recursive_prompt=0.1),
-      "test_error": Metric("test error (%)", False, best_prompt=5.0, recursive_prompt=5.0),
+      "test_loss": Metric(label="test loss (nats)", higher_is_better=False, best_prompt=0.1),
+      "test_error": Metric(label="test error (%)", higher_is_better=False, best_prompt=5.0),
     },
     recipe=SupervisedRecipe(epochs=2, batch_size=8),
   )
-  task = dataclasses.replace(task, optimizers=("sgd",))
+  task = dataclasses.replace(task, training=dataclasses.replace(task.training, optimizers=("sgd",)))
   with pytest.MonkeyPatch.context() as patch:
     patch.setitem(tasks.TASKS, "mnist", task)
     yield task
+
+
+@pytest.fixture(scope="session")
+def network_of_state():
+  """(task, state_dict) -> one network's pytree: the inverse of `layout.state_of_network`."""
+
+  def network_of_state(task, state):
+    arrays = {}
+    for entry in layout.torch_parameters(task):
+      arrays[entry.ours] = np.transpose(state[entry.theirs], np.argsort(entry.axes))
+    assert set(state) == {entry.theirs for entry in layout.torch_parameters(task)}
+    return task.spec.unflatten(jnp.concatenate([arrays[name].ravel() for name in task.spec.names]))
+
+  return network_of_state
 
 
 @pytest.fixture

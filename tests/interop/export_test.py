@@ -31,7 +31,7 @@ def from_safetensors(file):
     return {name: opened.get_tensor(name) for name in opened.keys()}, opened.metadata()
 
 
-def test_both_formats_hold_the_same_networks(gpt, exported):
+def test_both_formats_hold_the_same_networks(gpt, exported, network_of_state):
   out, _ = exported
   assert {file.name for file in out.iterdir()} == {"000.pt", "000.safetensors", "001.pt", "001.safetensors"}
   networks = []
@@ -41,7 +41,7 @@ def test_both_formats_hold_the_same_networks(gpt, exported):
     assert list(state) == ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"]
     for name, tensor in state.items():
       np.testing.assert_array_equal(tensor.numpy(), arrays[name])
-    networks.append(layout.network_of_state(gpt.task, arrays))
+    networks.append(network_of_state(gpt.task, arrays))
   assert not np.array_equal(*(network["layer_0"]["kernel"] for network in networks))
 
 
@@ -49,7 +49,7 @@ def test_they_load_into_the_papers_modules_and_measure_as_told(gpt, exported):
   out, written = exported
   module = torch.nn.Module()
   module.fc1, module.fc2 = torch.nn.Linear(64, 10), torch.nn.Linear(10, 10)
-  images, labels = (torch.from_numpy(np.array(part)) for part in gpt.data.test)
+  images, labels = (torch.from_numpy(np.array(part)) for part in gpt.data.recorded)
   for i, metadata in enumerate(written):
     module.load_state_dict(torch.load(out / f"{i:03d}.pt", weights_only=True))
     logits = module.fc2(torch.relu(module.fc1(images.flatten(1))))
@@ -76,8 +76,8 @@ def test_a_seed_makes_the_same_networks_again(gpt, exported, tmp_path):
   assert other[0]["measured"] != exported[1][0]["measured"]
 
 
-def test_a_network_of_ones_own_is_written_and_read(toy, tmp_path):
-  network = toy.init(jax.random.key(0))
+def test_a_network_of_ones_own_is_written_and_read(toy, network_of_state, tmp_path):
+  network = toy.network.init(jax.random.key(0))
   (tmp_path / "own.safetensors").write_bytes(export.safetensors_bytes(toy, network, {"note": "mine"}))
   arrays, texts = from_safetensors(tmp_path / "own.safetensors")
   assert texts == {"note": "mine"} and list(layout.state_of_network(toy, network)) == [
@@ -86,7 +86,7 @@ def test_a_network_of_ones_own_is_written_and_read(toy, tmp_path):
     "layer_1.weight",
     "layer_1.bias",
   ]
-  jax.tree.map(np.testing.assert_array_equal, layout.network_of_state(toy, arrays), network)
+  jax.tree.map(np.testing.assert_array_equal, network_of_state(toy, arrays), network)
 
 
 def test_the_command(smoke_workdir, tmp_path, run_command):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from g_pt import config, stages, tasks, workdir
-from g_pt.corpus.generate import generate, manifest_of
-from g_pt.corpus.prepare import PrepareConfig, prepare
+from g_pt.corpus.generate import CorpusConfig, generate, manifest_of, open_matching
+from g_pt.corpus.split import SplitConfig, split_runs
 from g_pt.corpus.store import Corpus
 from g_pt.errors import CorpusError, UserError
 from g_pt.interop import layout, lmdb_corpus, release_dataset
@@ -174,11 +174,11 @@ def test_an_interrupted_import_goes_on_and_never_looks_whole(mnist, dataset, tru
     lmdb_corpus.import_corpus(dataset, mnist, path, group_size=1)
   monkeypatch.undo()
   whole = "the import of .* is unfinished; import it again"
-  config_of_corpus = dataclasses.replace(config.CorpusConfig(runs=2), checkpoints=4)
+  config_of_corpus = dataclasses.replace(CorpusConfig(runs=2), checkpoints=4)
   with pytest.raises(CorpusError, match=whole):
-    generate(mnist, mnist.recipe, config_of_corpus, 0, mnist.load(None), path)
+    generate(mnist, mnist.training.recipe, config_of_corpus, 0, mnist.load(None), path)
   with pytest.raises(CorpusError, match="unfinished"):
-    prepare(Corpus.open(path), mnist.spec, "test_loss", PrepareConfig(test_runs=1))
+    split_runs(Corpus.open(path), SplitConfig(validation_runs=1, test_runs=1))
   with pytest.raises(CorpusError, match="unfinished"):
     lmdb_corpus.export_corpus(Corpus.open(path), mnist, tmp_path / "out")
   with pytest.raises(CorpusError, match="another corpus"):
@@ -261,8 +261,9 @@ def test_an_export_is_in_the_releases_layout(made, fused, tmp_path):
 
 
 def test_the_optimum_is_the_best_of_the_metric(made, tmp_path):
-  metric = dataclasses.replace(digits.TASK.metrics["test_loss"], higher_is_better=True)
-  task = dataclasses.replace(digits.TASK, metrics={"test_loss": metric})
+  metric = dataclasses.replace(digits.TASK.metric("test_loss"), higher_is_better=True)
+  measurement = dataclasses.replace(digits.TASK.measurement, metrics={"test_loss": metric})
+  task = dataclasses.replace(digits.TASK, measurement=measurement)
   lmdb_corpus.export_corpus(made, task, tmp_path / "out")
   metadata = tables(tmp_path / "out" / "000000")[0]["000000"]["metadata"]
   assert metadata["optimal_test_loss"] == max(metadata["avg_test_loss"])
@@ -323,19 +324,22 @@ def test_training_takes_an_imported_corpus(made, smoke_values, tmp_path):
     stages.run(config.parse(values), tmp_path / "workdir", stage)
   assert (path / "manifest.json").read_bytes() == before
   trained = json.loads((tmp_path / "workdir" / workdir.TRAINED).read_text())
-  assert trained["statistics"]["runs"] == made.manifest.runs
+  census = trained["census"]
+  kinds = [census[f"{kind}_runs"] for kind in ("train", "validation", "test")]
+  # Of runs made elsewhere any may be held out.
+  assert kinds == [made.manifest.runs - 8, 4, 4]
 
 
 def test_an_imported_corpus_of_other_networks_is_refused(mnist, toy, dataset, tmp_path):
   lmdb_corpus.import_corpus(dataset, mnist, tmp_path)
-  wanted = manifest_of(toy, toy.recipe, config.CorpusConfig(runs=2), 0, toy.load(None))
+  wanted = manifest_of(toy, toy.training.recipe, CorpusConfig(runs=2), 0)
   with pytest.raises(CorpusError, match="imported corpus of other networks: .*task is 'mnist' there, 'toy' here"):
-    stages.open_matching(tmp_path, wanted)
+    open_matching(tmp_path, wanted)
 
 
 @pytest.mark.parametrize("name", tasks.TASKS)
 def test_every_metric_that_may_be_prompted_has_the_releases_name(name):
-  assert set(tasks.get(name).metrics) <= set(lmdb_corpus.METRICS)
+  assert set(tasks.get(name).measurement.metrics) <= set(lmdb_corpus.METRICS)
 
 
 def test_steps_are_read_off_the_keys():

@@ -13,7 +13,6 @@ import pytest
 
 import g_pt
 from g_pt import config, stages, workdir
-from g_pt.corpus.generate import generate
 from g_pt.errors import UserError
 from g_pt.interop import layout, torch_weights
 from g_pt.tasks import digits
@@ -67,7 +66,7 @@ def test_a_loaded_workdir_computes_the_releases_numbers_in_our_order(released, g
 def test_it_samples(released):
   """Without a corpus no prompt is outside of what it covers: no warning."""
   gpt = g_pt.load(released)
-  network = gpt.task.init(jax.random.key(0))
+  network = gpt.task.network.init(jax.random.key(0))
   samples = [gpt.sample(network, prompt=0.5, key=jax.random.key(key), steps=2) for key in (1, 1, 2)]
   first, again, other = (np.asarray(gpt.task.spec.flatten(sample)) for sample in samples)
   assert np.isfinite(first).all()
@@ -75,23 +74,20 @@ def test_it_samples(released):
   assert (first != other).any()
 
 
-def test_the_metrics_range_is_the_corpus_of_the_workdir(mnist, checkpoint, tmp_path):
-  corpus_config = config.CorpusConfig(runs=2, checkpoints=3)
-  corpus = generate(mnist, mnist.recipe, corpus_config, 0, mnist.load(None), tmp_path / workdir.CORPUS)
-  torch_weights.import_weights(checkpoint, mnist, "test_error", tmp_path, heads=HEADS)
-  errors = corpus.read(corpus.metrics["test_error"])
-  statistics = g_pt.load(tmp_path).statistics
-  assert (statistics.metric_lowest, statistics.metric_highest) == (errors.min(), errors.max())
+def test_of_the_corpus_nothing_is_known(released):
+  """Weights that were made elsewhere learned from another: prompts are taken as they are, and there is no census."""
+  statistics = g_pt.load(released).statistics
+  assert statistics.prompt_range is None and statistics.census is None
 
 
 def test_the_diffusion_is_the_papers(released):
   gpt = g_pt.load(released)
   np.testing.assert_allclose(gpt.generator.schedule.beta[[0, -1]], [1e-4, 0.02], rtol=1e-6)
   theta = jnp.ones((1, gpt.task.spec.size))
-  np.testing.assert_allclose(gpt.generator.variable.start(theta), 4.185, rtol=1e-6)
-  np.testing.assert_allclose(gpt.generator.variable.encode(theta, 0 * theta), 4.185, rtol=1e-6)
-  np.testing.assert_allclose(gpt.generator.variable.decode(4.185 * theta, 0 * theta), 1.0, rtol=1e-6)
-  assert (gpt.config.sampler, gpt.config.steps, gpt.generator.objective.prediction) == ("ddpm", 1000, "x0")
+  np.testing.assert_allclose(gpt.generator.units.start(theta), 4.185, rtol=1e-6)
+  np.testing.assert_allclose(gpt.generator.units.encode(theta, 0 * theta), 4.185, rtol=1e-6)
+  np.testing.assert_allclose(gpt.generator.units.decode(4.185 * theta, 0 * theta), 1.0, rtol=1e-6)
+  assert (gpt.config.sampler, gpt.config.steps, gpt.generator.prediction) == ("ddpm", 1000, "x0")
 
 
 def test_raw_weights_and_other_settings_are_what_was_asked_for(mnist, checkpoint, golden, tmp_path):
@@ -100,9 +96,9 @@ def test_raw_weights_and_other_settings_are_what_was_asked_for(mnist, checkpoint
   gpt = g_pt.load(tmp_path)
   kernel = golden[1]["decoder.blocks.0.mlp.0.weight"].T
   np.testing.assert_array_equal(gpt.weights["params"]["block_0"]["mlp_in"]["kernel"], 2 * kernel)
-  assert gpt.generator.objective.prediction == "noise" and not gpt.generator.module.residual
-  np.testing.assert_allclose(gpt.generator.variable.target_scale, 0.5, rtol=1e-6)
-  assert gpt.metric_name == "test_error" and gpt.statistics.metric_highest == 3.0
+  assert gpt.generator.prediction == "noise" and not gpt.generator.module.residual
+  np.testing.assert_allclose(gpt.generator.units.target_scale, 0.5, rtol=1e-6)
+  assert gpt.metric_name == "test_error" and gpt.statistics.prompt_range == (0.5, 3.0)
 
 
 def test_every_stage_takes_imported_weights(mnist, checkpoint, tmp_path, capsys):
@@ -111,11 +107,12 @@ def test_every_stage_takes_imported_weights(mnist, checkpoint, tmp_path, capsys)
   namespace = {"__file__": str(tmp_path / torch_weights.EXPERIMENT)}
   exec((tmp_path / torch_weights.EXPERIMENT).read_text(), namespace)  # as `--config` does
   values = namespace["get_config"]().to_dict()
-  assert values["train"]["steps"] == 70 and isinstance(values["evaluate"]["learning_rates"], tuple)
+  assert values["train"]["steps"] == 70 and isinstance(values["evaluate"]["experiments"], tuple)
   assert workdir.differences(values, json.loads(json.dumps(values))) == []  # tuples and lists are alike
-  values["corpus"] |= {"runs": 8, "checkpoints": 4, "group_size": 4, "test_runs": 3}
+  values["corpus"] |= {"runs": 8, "checkpoints": 4, "group_size": 2, "validation_runs": 2, "test_runs": 3}
   values["sample"] |= {"sampler": "ddim", "steps": 2}
-  values["evaluate"] |= {"networks": 2, "prompts": 3, "learning_rates": (0.1,), "tuning_networks": 2, "curve_points": 3}
+  values["evaluate"]["alignment"] |= {"networks": 2, "prompts": 3}
+  values["optimizers"] |= {"networks": 2, "tuning_networks": 2, "points": 3, "optimizers": ("sgd",)}
   for stage in ("corpus", "train", "evaluate"):
     stages.run(config.parse(values), tmp_path, stage)
   assert (tmp_path / workdir.TRAINED).read_bytes() == before
@@ -185,7 +182,7 @@ def test_the_command(mnist, checkpoint, tmp_path, run_command):
   assert "2 blocks of width 32 with 4 heads" in out and str(directory / "experiment.py") in out
   trained = json.loads((directory / workdir.TRAINED).read_text())
   assert trained["imported"] == {"file": "model.pt", "weights": "G_ema"}
-  assert trained["statistics"]["metric_lowest"] == 0.1
+  assert trained["prompt_range"] == {"low": 0.1, "high": 2.5}
   for changed, match in (
     ("--metric=loss", "command: --metric: unknown metric 'loss'"),
     ("--task=nothing", "command: --task: unknown task 'nothing'"),
