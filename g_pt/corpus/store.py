@@ -146,7 +146,8 @@ class Corpus:
     """Writes a group's arrays [run, checkpoint, ...] and the largest weights, then names it in the manifest."""
     runs = self.runs_of_group(group)
     rows = slice(runs.start, runs.stop)
-    writes = [self.theta[rows].write(theta), self.step[rows].write(step)]
+    # TensorStore need not copy theta: this returns when all is on disk, and nothing is kept in memory.
+    writes = [self.theta[rows].write(theta, can_reference_source_data_indefinitely=True), self.step[rows].write(step)]
     writes += [self.metrics[name][rows].write(np.asarray(metrics[name])) for name in self.manifest.metrics]
     writes.append(self.largest[rows].write(_largest(theta)))
     for write in writes:
@@ -200,8 +201,8 @@ def _blocks(array: ts.TensorStore, count: int) -> Iterator[slice]:
 
 def _largest(theta: Float[np.ndarray, "run checkpoint parameter"]) -> Float[np.ndarray, "run"]:
   """The greatest magnitude of any number of a run; inf where one is not finite."""
-  # A NaN is the maximum of what holds it; maximum and minimum make no copy of theta.
-  largest = np.maximum(theta.max(axis=(1, 2)), -theta.min(axis=(1, 2)))
+  # A NaN is the maximum of what holds it; maximum and minimum make no copy of theta, and a run fits in a cache.
+  largest = np.array([max(run.max(), -run.min()) for run in theta], np.float32)
   return np.where(np.isfinite(largest), largest, np.float32(np.inf))
 
 
