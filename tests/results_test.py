@@ -1,0 +1,71 @@
+"""The README's results are those of the kept summaries, and a kept summary is that of its workdir."""
+
+import copy
+import json
+
+import pytest
+
+from experiments.results import collect, readme
+from g_pt import workdir
+from g_pt.errors import UserError
+
+MATCHED = {"steps": 287.4, "interval": [250.0, None], "learning_rate": 0.1, "decay": 0.25, "best_mean": 0.08}
+NEVER = MATCHED | {"steps": None, "interval": [None, None]}
+SUMMARY = {
+  "task": "digits",
+  "metric": "test_loss",
+  "alignment": {"test": {"recorded": {"mean": 0.9941}, "final": {"mean": 0.9876}}},
+  "one_update": {
+    "prompt": 0.05,
+    "numbers": {
+      part: {"test_loss": {"start": 2.34, "mean": mean}}
+      for part, mean in (("recorded", 0.0929), ("final", 0.101), ("whole", 0.097))
+    },
+    "optimizers": {part: {"sgd": NEVER, "nesterov": MATCHED} for part in ("recorded", "final")},
+  },
+  "corpus": {"final_mean": 0.0859},
+}
+
+
+def content(*summaries):
+  return {"command": "python main.py", "processor": "a processor", "summaries": list(summaries)}
+
+
+def other_seed(mean):
+  summary = copy.deepcopy(SUMMARY)
+  summary["one_update"]["numbers"]["recorded"]["test_loss"]["mean"] = mean
+  return summary
+
+
+def test_rows_show_both_parts_and_the_published_value():
+  experiment = readme.Experiment("digits_loss", "digits, test loss", published={"update": "0.19"})
+  alignment, update, steps = readme.rows(experiment, content(SUMMARY))
+  assert alignment == (
+    "| digits, test loss: prompt alignment on test runs, one seed | 0.994 | 0.988 | - | `python main.py` |"
+  )
+  assert "from 2.34 (runs end at 0.0859); on the whole test set 0.0970 | 0.0929 | 0.101 | 0.19 | the same |" in update
+  assert "| Nesterov 287 (250 to more); SGD: never |" in steps
+
+
+def test_several_seeds_are_a_mean_and_a_range():
+  experiment = readme.Experiment("digits_loss", "digits, test loss")
+  _, update, _ = readme.rows(experiment, content(*map(other_seed, (0.09, 0.1, 0.11))))
+  assert "| 0.100 (0.0900 to 0.110) |" in update
+
+
+def test_the_readme_is_what_the_summaries_say():
+  text = readme.README.read_text()
+  assert f"{readme.BEGIN}\n{readme.table()}\n{readme.END}" in text
+
+
+def test_a_summary_is_kept_with_its_command_and_processor(tmp_path, monkeypatch):
+  monkeypatch.setattr(collect, "FOLDER", tmp_path)
+  directory = tmp_path / "runs" / "digits_loss"
+  with pytest.raises(UserError, match="digits_loss: not evaluated yet"):
+    collect.collect([directory], "digits_loss")
+  workdir.write_json(directory / workdir.SUMMARY, SUMMARY)
+  workdir.write_json(directory / workdir.CONFIG, {"seed": 3})
+  kept = json.loads(collect.collect([directory], "digits_loss").read_text())
+  assert kept["summaries"] == [{"seed": 3, **SUMMARY}]
+  assert kept["command"] == "python main.py --config=experiments/digits_loss.py --workdir=runs/digits_loss"
+  assert kept["processor"] and set(kept["versions"]) == {"jax", "jaxlib", "flax", "optax"}
