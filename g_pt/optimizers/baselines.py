@@ -136,12 +136,12 @@ def read(path: Path, made_under: dict[str, Any]) -> Baseline:
 
   def curves_of(name):
     own = {key.removeprefix(f"{name}."): value for key, value in arrays.items() if key.startswith(f"{name}.")}
-    fields = [own.pop(field) for field in ("learning_rate", "decay", "step")]
+    rate, decay, step = (own.pop(field) for field in ("learning_rate", "decay", "step"))
     numbers: dict[str, dict[str, np.ndarray]] = {}
     for key, value in own.items():
       part, metric = key.split(".")
       numbers.setdefault(part, {})[metric] = value
-    return Curves(*fields, numbers)
+    return Curves(rate, decay, step, numbers)
 
   return Baseline(curves_of("tuning"), arrays["best"], curves_of("fresh"), bool(arrays["edge"]))
 
@@ -201,7 +201,8 @@ def _measured(
   for name, runner in zip(names, side_by_side(runner_of, names, 2)):
     run = functools.partial(trials.run, runner, done=lambda: shown.update(0))
     of_tuning = functools.partial(run, networks=tuning_theta, key=tuning_key, parts=("recorded",))
-    tuning, edge = tune(task, of_tuning, curves.grid_index(CENTRES.get(name, recipe.learning_rate)))
+    centre = CENTRES[name] if name in CENTRES else recipe.learning_rate
+    tuning, edge = tune(task, of_tuning, curves.grid_index(centre))
     best = best_combinations(task, tuning)
     if not len(best):
       raise UserError(f"optimizer {name!r} diverges at every learning rate down to {tuning.learning_rate.min()}")
