@@ -36,7 +36,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.train.update(steps=2000, optimizer="muon", learning_rate=6e-3)
   config.train.pairs.update(records=True, initial_fraction=0.8)
   config.sample.update(steps=8, temperature=0.7, stop=0.4)
-  config.optimizers.points = 40
+  config.optimizers.update(networks=64, tuning_networks=8, points=24)
   if variant == "smoke":
     config.corpus.update(runs=32, checkpoints=5, group_size=8, validation_runs=8, test_runs=8)
     config.corpus.recipe.update(iterations=8, environments=8, horizon=16, episodes=4)

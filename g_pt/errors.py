@@ -43,7 +43,10 @@ def flag_error(error: Exception, arguments: Sequence[str]) -> ConfigError:
 
 def _plain(text: str) -> str:
   """Without the quotes that a KeyError, or one in another, puts around its message."""
-  return text.replace("\\'", "'").replace("\\n", "\n").strip("'\" \n")
+  text = text.replace("\\'", "'").replace("\\n", "\n").strip()
+  while text[:1] in ("'", '"'):  # of nested ones the outer may end earlier
+    text = text[1:].removesuffix(text[0]).strip()
+  return text
 
 
 def _fault_in_experiment(error: BaseException | None, arguments: Sequence[str]) -> str | None:

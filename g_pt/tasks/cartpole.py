@@ -8,7 +8,6 @@ import math
 from typing import Any, NamedTuple
 
 from flax import linen as nn
-import gymnax
 import jax
 from jax import lax
 import jax.numpy as jnp
@@ -25,7 +24,14 @@ EPISODES = 1024  # that there are in each part to measure a policy by; returns o
 PARTS = ("recorded", "final")  # no figure is published for a fixed set of episodes
 _WIDTHS = (32, 32)
 _ACTIONS = 2
-_CARTPOLE, _SETTINGS = gymnax.make("CartPole-v1")
+
+
+@functools.cache
+def cartpole() -> tuple[Any, Any]:
+  """gymnax's CartPole-v1 and its settings; imported when first used, as gymnax takes seconds to import."""
+  import gymnax
+
+  return gymnax.make("CartPole-v1")
 
 
 class Episodes(NamedTuple):
@@ -109,30 +115,37 @@ def _value(critic: Parameters, observations: Float[Array, "*step 4"]) -> Float[A
 
 
 def _step(key: Array, state: Any, action: Int[Array, ""]) -> ppo.Step:
-  observation, state, reward, terminated, truncated, information = _CARTPOLE.step(key, state, action, _SETTINGS)
+  game, settings = cartpole()
+  observation, state, reward, terminated, truncated, information = game.step(key, state, action, settings)
   return ppo.Step(
     observation, state, reward, terminated, terminated | truncated, information["final_observation"]
   )
 
 
-ENVIRONMENT = ppo.Environment(reset=functools.partial(_CARTPOLE.reset, params=_SETTINGS), step=_step)
+def _reset(key: Array) -> tuple[Float[Array, "4"], Any]:
+  game, settings = cartpole()
+  return game.reset(key, settings)
+
+
+ENVIRONMENT = ppo.Environment(reset=_reset, step=_step)
 _NETWORKS = ppo.Networks(forward, _value)
 
 
 def evaluate(actor: Parameters, episodes: UInt32[Array | np.ndarray, "episode 2"]) -> dict[str, Float[Array, ""]]:
   """Mean return over episodes of the likelier action each time, and the mean's standard error."""
   keys = jax.random.wrap_key_data(jnp.asarray(episodes))
+  game, settings = cartpole()
   observation, state = jax.vmap(ENVIRONMENT.reset)(keys)
-  step = jax.vmap(_CARTPOLE.step_env, in_axes=(0, 0, 0, None))
+  step = jax.vmap(game.step_env, in_axes=(0, 0, 0, None))
 
   def running(carry):
     _, _, alive, time, _ = carry
-    return jnp.any(alive) & (time < _SETTINGS.max_steps_in_episode)
+    return jnp.any(alive) & (time < settings.max_steps_in_episode)
 
   def advance(carry):
     observation, state, alive, time, returns = carry
     action = jnp.argmax(forward(actor, observation), axis=-1)
-    observation, state, _, terminated, _ = step(keys, state, action, _SETTINGS)
+    observation, state, _, terminated, _ = step(keys, state, action, settings)
     return observation, state, alive & ~terminated, time + 1, returns + alive
 
   count = keys.shape[0]

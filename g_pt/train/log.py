@@ -8,7 +8,6 @@ from pathlib import Path
 import jax
 from jaxtyping import Array
 import numpy as np
-from tensorboardX import SummaryWriter
 
 from g_pt import workdir
 
@@ -26,6 +25,8 @@ class Log:
     # A line cut short by a kill is past the last checkpoint, like all that is not kept here.
     kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
     workdir.write_bytes(self._file, "".join(line + "\n" for line in kept).encode())
+    from tensorboardX import SummaryWriter  # takes seconds where PyTorch is installed, which it imports
+
     self._events = SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1)
 
   def write(self, step: int, values: dict[str, float]) -> None:

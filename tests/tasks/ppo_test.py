@@ -89,8 +89,8 @@ def test_the_actor_s_loss_is_the_clipped_objective_less_the_entropy():
 def test_a_full_time_limit_is_no_failure():
   """An episode that is cut off keeps the value of the state it was in; one that fell does not."""
   environment, state = gymnax.make("CartPole-v1")[0], None
-  _, state = environment.reset(jax.random.key(0), cartpole._SETTINGS)
-  limit = dataclasses.replace(state, time=jnp.int32(cartpole._SETTINGS.max_steps_in_episode - 1))
+  _, state = environment.reset(jax.random.key(0), cartpole.cartpole()[1])
+  limit = dataclasses.replace(state, time=jnp.int32(cartpole.cartpole()[1].max_steps_in_episode - 1))
   fallen = dataclasses.replace(state, theta=jnp.float32(3.0))
   for start, terminated in ((limit, False), (fallen, True)):
     answer = cartpole.ENVIRONMENT.step(jax.random.key(1), start, jnp.int32(0))
@@ -192,7 +192,7 @@ def test_settings_that_cannot_be_are_refused():
     dataclasses.replace(TINY, minibatches=3)
   with pytest.raises(ValueError, match="^optimizer: unknown 'sgd'; it is one of: adam, rmsprop, momentum"):
     dataclasses.replace(TINY, optimizer="sgd")
-  with pytest.raises(ValueError, match="^gae_lambda: nan is not finite"):
+  with pytest.raises(ValueError, match="^gae_lambda: nan is not a finite number"):
     dataclasses.replace(TINY, gae_lambda=math.nan)
   for part in TASK.measurement.parts:
     with pytest.raises(ConfigError, match="^corpus.recipe.episodes: 2000 is more than the 1024"):

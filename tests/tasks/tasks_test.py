@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from g_pt import tasks
+from g_pt.parameters.symmetry import permutation_index, random_permutations
 from g_pt.tasks import cartpole, classifiers, population
 from g_pt.tasks.base import PARTS, Recipe
 from g_pt.tasks.datasets import Examples, Images
@@ -176,7 +177,7 @@ def test_a_network_that_diverged_is_never_the_best(case, evaluate):
 def test_permuting_hidden_units_keeps_the_function(case, evaluate):
   task, data, network = case
   theta = task.spec.flatten(network)
-  index = task.spec.permutation_index(task.spec.random_permutations(jax.random.key(2)))
+  index = permutation_index(task.spec, random_permutations(task.spec, jax.random.key(2)))
   assert (theta[index] != theta).mean() > 0.3
   permuted = task.spec.unflatten(theta[index])
   inputs = inputs_of(task, data, jax.random.key(1))
