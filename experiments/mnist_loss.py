@@ -48,6 +48,7 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.corpus.recipe.update(epochs=1, batch_size=512, test_examples=500, train_examples=500)
     config.model.update(width=32, depth=1)
     config.train.update(steps=40, batch_size=32, microbatches=1, log_every=10, checkpoint_every=20, probe_every=20)
+    config.train.optimizer = "adamw"  # Muon takes as long to compile as all else
     config.evaluate.alignment.update(networks=4, prompts=5)
     config.optimizers.update(networks=4, tuning_networks=2, points=8, optimizers=("nesterov",))
   elif variant != "default":

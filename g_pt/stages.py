@@ -33,7 +33,7 @@ from g_pt.tasks.base import Task
 from g_pt.train.loop import train as run_training
 from g_pt.train.step import Step
 
-# Validation runs whose alignment is measured while training goes on.
+# The most validation runs whose alignment is measured while training goes on.
 _PROBED = 24
 
 
@@ -103,11 +103,11 @@ def train(job: Job) -> None:
   )
   trained.write_trained(directory, experiment.values, statistics)
   model = gpt.build(experiment, statistics, functools.cache(job.load_data))
-  starts = starts_of(opened, experiment.metric, split.validation[:_PROBED])
   key = stream(experiment.seed, "train", "probe")
 
   settings = experiment.evaluate["alignment"]
   assert isinstance(settings, alignment.Settings)
+  starts = starts_of(opened, experiment.metric, split.validation[: min(settings.networks, _PROBED)])
 
   def probe(weights) -> dict[str, float]:
     return {"prompt_alignment": alignment.probe(model, starts, settings.prompts, key, weights)}

@@ -36,8 +36,13 @@ class Statistics(NamedTuple):
 
 def measure_prompt_range(source: PairSource, config: PairsConfig, key: Array) -> PromptRange:
   """Of the targets that are drawn."""
-  run, _, target = draw_places(source, config, key, _TARGETS)
-  low, high = np.quantile(np.asarray(source.metric[run, target], np.float64), PROMPTED_QUANTILES)
+
+  @jax.jit
+  def drawn(source, key):
+    run, _, target = draw_places(source, config, key, _TARGETS)
+    return source.metric[run, target]
+
+  low, high = np.quantile(np.asarray(drawn(source, key), np.float64), PROMPTED_QUANTILES)
   return PromptRange(float(low), float(high))
 
 
@@ -46,7 +51,8 @@ def measure_statistics(
 ) -> Statistics:
   """The statistics of pairs drawn from `source` as training draws them."""
   # Which hidden unit is which plays no part in them.
-  pairs = draw_pairs(source, spec, config.without_permutation(), fold(key, "units"), _PAIRS)
+  draw = jax.jit(lambda source, key: draw_pairs(source, spec, config.without_permutation(), key, _PAIRS))
+  pairs = draw(source, fold(key, "units"))
   start, target = (np.asarray(jax.device_get(jnp.asarray(x))) for x in (pairs.start, pairs.target))
   units = measure_units(spec, start, target, directions)
   return Statistics(units, measure_prompt_range(source, config, fold(key, "prompt_range")), census)
