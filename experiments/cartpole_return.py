@@ -5,7 +5,8 @@ Claim: a return is prompted like a loss: one update makes an untrained policy ba
   command   python main.py --config=experiments/cartpole_return.py --workdir=runs/cartpole_return
   time      45 minutes on two CPU cores, with other work beside: corpus 12, training 30 (2.4 steps
             a second alone, 14 minutes), evaluation 3
-  expect    prompt alignment 0.849 on unseen runs (0.774 on training runs, one of which starts at 466
+  expect    (of an earlier version, before data were held out; to be measured again)
+            prompt alignment 0.849 on unseen runs (0.774 on training runs, one of which starts at 466
             of 500); one update at prompt 500 takes unseen policies from a mean return of 45 to
             499 (lowest 483); Adam needs 79 iterations of PPO for that
 

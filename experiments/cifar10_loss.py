@@ -6,7 +6,8 @@ Claim: convolutions are generated like any other weights.
   time      2 hours 12 minutes on two CPU cores, with one or two other such jobs beside: corpus 81,
             training 46, evaluation 5; alone, by its rates, about an hour: corpus 32 (0.4 runs a
             second), training 20 (1 step a second), evaluation 3
-  expect    prompt alignment 0.574 on unseen runs (0.607 on training runs); one update at prompt 1.2
+  expect    (of an earlier version, before data were held out; to be measured again)
+            prompt alignment 0.574 on unseen runs (0.607 on training runs); one update at prompt 1.2
             takes unseen networks from a mean test loss of 2.31 to 1.72 (1.69 to 1.76) and to
             64 % error; runs end at 1.68
 

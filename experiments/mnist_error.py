@@ -5,7 +5,8 @@ Claim: the metric is never differentiated, so an error is prompted like a loss.
   command   python main.py --config=experiments/mnist_error.py --workdir=runs/mnist_error
   time      28 minutes on two CPU cores with other work beside and the corpus of `mnist_loss` there:
             training 24, evaluation 4
-  expect    prompt alignment 0.919 on unseen runs; one update at prompt 5 % takes unseen networks from a
+  expect    (of an earlier version, before data were held out; to be measured again)
+            prompt alignment 0.919 on unseen runs; one update at prompt 5 % takes unseen networks from a
             mean test error of 89.8 % to 7.1 % (6.0 to 9.2 %); runs end at 5.9 %
 
 Sampling is a choice between the two numbers: cold and stopped early, as here, samples err less

@@ -24,6 +24,11 @@ from g_pt.keys import stream
 from g_pt.optimizers.baselines import Baseline, OptimizersConfig, load_or_run
 
 
+@dataclasses.dataclass(frozen=True)
+class NoSettings(Settings):
+  """Of an experiment that has nothing to set."""
+
+
 class Result(NamedTuple):
   """What an experiment leaves in its file: numbers as JSON keeps them, and arrays for figures."""
 

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
-from g_pt.evaluation.base import Context, Result
-from g_pt.fields import Settings as Base
+from g_pt.evaluation.base import Context, NoSettings, Result
 
 _EXAMPLES = 24  # runs drawn one by one
 
+Settings = NoSettings
 USES = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings(Base):
-  pass
 
 
 def run(context: Context, settings: Settings) -> Result:

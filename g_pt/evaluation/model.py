@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import jax
 
-from g_pt.evaluation.base import Context, Result
-from g_pt.fields import Settings as Base
+from g_pt.evaluation.base import Context, NoSettings, Result
 
+Settings = NoSettings
 USES = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings(Base):
-  pass
 
 
 def run(context: Context, settings: Settings) -> Result:

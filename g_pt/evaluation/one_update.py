@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from g_pt.evaluation.base import Context, Result
-from g_pt.fields import Settings as Base
+from g_pt.evaluation.base import Context, NoSettings, Result
 from g_pt.optimizers import baselines
 
+Settings = NoSettings
 USES = ("sample", "optimizers")
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings(Base):
-  """None of its own: networks are those that the optimizers train."""
 
 
 def run(context: Context, settings: Settings) -> Result:
