@@ -24,6 +24,8 @@ PATHS = (
   ("train", "step", NUMBER, "pairs"),
   ("train", "step", NUMBER, "noise", MICROBATCH),
   ("train", "step", NUMBER, "noise", MICROBATCH, "inputs"),
+  ("export", "start", NUMBER),
+  ("export", "sample"),
   ("evaluate", "alignment", "train"),
   ("evaluate", "alignment", "test"),
   ("evaluate", "one_update"),

@@ -29,6 +29,7 @@ from g_pt import trained, workdir
 from g_pt.errors import UserError
 from g_pt.gpt import GPT
 from g_pt.interop import command, layout
+from g_pt.keys import stream
 from g_pt.parameters import Parameters
 from g_pt.tasks.base import Task
 
@@ -78,7 +79,7 @@ def export_networks(
     command.library({"safetensors": "safetensors.numpy", "pt": "torch"}[name])
     if next(out.glob(f"*.{name}"), None):
       raise UserError(f"{out}: holds networks already; choose another --out")
-  start_key, sample_key = jax.random.split(jax.random.key(seed))
+  start_key, sample_key = stream(seed, "export", "start"), stream(seed, "export", "sample")
   # One after another, as batched decompositions may hang on a CPU.
   start = jax.lax.map(gpt.task.network.init, jax.random.split(start_key, networks))
   updated = gpt.sample(start, prompt, key=sample_key, steps=steps)
