@@ -18,6 +18,8 @@ from pathlib import Path
 import shlex
 import sys
 
+from absl import logging
+
 from experiments.results.collect import collect
 from g_pt import config, stages
 from g_pt.errors import UserError
@@ -30,6 +32,7 @@ def main() -> None:
   parser.add_argument("--workdir", type=Path, help="default: runs/EXPERIMENT_seeds")
   parser.add_argument("--data_dir", help="where TFDS keeps images")
   arguments = parser.parse_args()
+  logging.set_verbosity(logging.ERROR)  # Orbax tells of every file it opens
   folder = arguments.workdir or Path("runs") / f"{arguments.experiment}_seeds"
   command = shlex.join(["python", "-m", "experiments.results.seeds", *sys.argv[1:]])
   directories = []
