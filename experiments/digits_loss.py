@@ -13,10 +13,6 @@ prompted is what is achieved.
             three, everything anew for each: alignment 0.993 (0.992 to 0.994), one update 0.092
             (0.089 to 0.094), on held-out images 0.084 (0.079 to 0.091)
 
-Units come from the pairs that training draws: for 0.4 of them the start is the initial network,
-and the spread of an update is 25 % less than uniform pairs say (MNIST, 0.8 of them: 27 % less,
-and that of starts 56 % less). On digits this moved no number by more than a seed does.
-
 What settled the numbers, by shorter trials: diffusing the update rather than the
 parameters (alignment 0.79 against 0.73 after 1,000 steps of AdamW at 1e-3), a large
 learning rate (0.93 at 6e-3), many starts at the initial network (0.95), and Muon (0.94

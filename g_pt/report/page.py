@@ -141,7 +141,7 @@ def _origin(values: Mapping[str, Any], found: Mapping[str, Evaluated], command: 
   return (
     f"<section><h2>How this page was made</h2><pre>{_text(command)}</pre>"
     f"{_details(f'Resolved configuration ({workdir.CONFIG})', values)}"
-    f"{_details(f'Settings of each evaluation ({results.EVALUATION}/)', settings)}"
+    f"{_details(f'Settings of each evaluation ({workdir.EVALUATION}/)', settings)}"
     f"{_paragraph(libraries, 'caption')}</section>"
   )
 

@@ -13,14 +13,11 @@ import functools
 import json
 from pathlib import Path
 from typing import Any
-import zipfile
 
 import numpy as np
 
 from g_pt import workdir
 from g_pt.errors import UserError
-
-EVALUATION = "evaluation"  # folder of the workdir
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,14 +32,7 @@ class Evaluated:
   @functools.cached_property
   def arrays(self) -> dict[str, np.ndarray]:
     """UserError, naming the file, where it is missing or cannot be read."""
-    file = self._arrays_file
-    try:
-      with np.load(file) as arrays:
-        return dict(arrays)
-    except FileNotFoundError:
-      raise _missing(file, "evaluate") from None
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-      raise UserError(f"{file}: not readable: {error}") from None
+    return workdir.read_arrays(self._arrays_file, "evaluate")
 
   def array(self, name: str) -> np.ndarray:
     """UserError, naming the file, where there is no such array."""
@@ -73,11 +63,11 @@ def evaluations(directory: Path, names: Iterable[str]) -> dict[str, Evaluated]:
 
   Raises UserError where there is none, and, naming the file, where one cannot be read.
   """
-  files = {name: directory / EVALUATION / f"{name}.json" for name in names}
+  files = {name: directory / workdir.EVALUATION / f"{name}.json" for name in names}
   contents = {name: workdir.read_json(file) for name, file in files.items()}
   found = {name: _evaluated(files[name], content) for name, content in contents.items() if content is not None}
   if not found:
-    raise UserError(f"{directory}: not evaluated yet ({EVALUATION}/ holds no results); run --stage=evaluate")
+    raise UserError(f"{directory}: not evaluated yet ({workdir.EVALUATION}/ holds no results); run --stage=evaluate")
   return found
 
 
@@ -87,7 +77,7 @@ def training(directory: Path) -> Training:
   try:
     lines = file.read_text().splitlines()
   except FileNotFoundError:
-    raise _missing(file, "train") from None
+    raise UserError(f"{file}: missing; run --stage=train") from None
   values = []
   for i, line in enumerate(lines, 1):
     try:
@@ -105,7 +95,3 @@ def _evaluated(file: Path, content: Any) -> Evaluated:
   if lacking:
     raise UserError(f"{file}: no {lacking[0]!r} in it; run --stage=evaluate again")
   return Evaluated(file, *(content[name] for name in fields))
-
-
-def _missing(file: Path, stage: str) -> UserError:
-  return UserError(f"{file}: missing; run --stage={stage}")
