@@ -2,7 +2,8 @@
 
 A checkpoint is whole or absent: Orbax writes beside it and renames. It holds
 `state` (all that training needs), `average` (the averaged weights alone, all
-that sampling needs) and `progress` (a small JSON).
+that sampling needs) and `progress` (a small JSON). Of a few steps along the way
+the averaged weights stay, in a `History`.
 """
 
 from __future__ import annotations
@@ -75,3 +76,36 @@ class Checkpoints:
         f"{self._directory / str(latest)}: checkpoint not readable ({reason}); without this folder training goes on "
         "from the one before"
       ) from error
+
+
+class History:
+  """Averaged weights at some steps of one training run, all of which stay; a context manager like `Checkpoints`."""
+
+  def __init__(self, directory: str | Path, read_only: bool = False):
+    options = ocp.CheckpointManagerOptions(read_only=read_only, create=not read_only)
+    self._directory = Path(directory).absolute()
+    self._manager = ocp.CheckpointManager(self._directory, options=options)
+
+  def __enter__(self) -> History:
+    return self
+
+  def __exit__(self, *unused) -> None:
+    self._manager.close()
+
+  @property
+  def steps(self) -> list[int]:
+    """Those that are there, rising."""
+    return sorted(self._manager.all_steps())
+
+  def save(self, step: int, average: PyTree) -> None:
+    """Copies the weights, then writes in the background; what is there from before a kill is left as it is."""
+    self._manager.save(step, args=ocp.args.StandardSave(average))
+
+  def restore(self, step: int, average: PyTree) -> PyTree:
+    """The weights at a step, laid out like `average`; UserError, naming the folder, where they cannot be read."""
+    like = jax.tree.map(ocp.utils.to_shape_dtype_struct, average)
+    try:
+      return self._manager.restore(step, args=ocp.args.StandardRestore(like))
+    except (ValueError, KeyError, OSError) as error:
+      reason = " ".join(f"{error}".split())[:200]
+      raise UserError(f"{self._directory / str(step)}: weights not readable ({reason})") from error

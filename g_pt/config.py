@@ -59,11 +59,12 @@ def default(task: str, metric: str, model: str = "neuron_transformer") -> Config
       "path": placeholder(str),
       **dataclasses.asdict(CorpusConfig()),
       **dataclasses.asdict(SplitConfig()),
+      "only_up_to": placeholder(float),
       "recipe": dataclasses.asdict(tasks.get(task).training.recipe),
     },
     "model": {"name": model, **dataclasses.asdict(models.get(model).config())},
     "evaluate": {
-      "experiments": tuple(PLUGINS),
+      "experiments": tuple(name for name, plugin in PLUGINS.items() if plugin.by_default),
       **{name: dataclasses.asdict(plugin.evaluation.Settings()) for name, plugin in PLUGINS.items()},
     },
     **{name: dataclasses.asdict(kind()) for name, kind in {**_DESCRIBED, **_PARTS}.items()},
@@ -96,9 +97,12 @@ def parse(values: dict[str, Any]) -> Experiment:
 
 
 def _known(experiments: tuple[str, ...]) -> tuple[str, ...]:
+  """Names of PLUGINS; `all` stands for each of them."""
+  if experiments == ("all",):
+    return tuple(PLUGINS)
   for name in experiments:
     if name not in PLUGINS:
-      raise ConfigError(f"evaluate.experiments: unknown {name!r}; it is one of: {', '.join(PLUGINS)}")
+      raise ConfigError(f"evaluate.experiments: unknown {name!r}; it is one of: {', '.join(PLUGINS)}; or all")
   return experiments
 
 

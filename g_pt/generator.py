@@ -118,14 +118,19 @@ class Generator:
 
   def update(
     self,
+    config: SampleConfig,
     weights: PyTree,
     theta: Float[Array, "net parameter"],
     start_metric: Float[Array, "net"],
     prompt: Float[Array, "net"],
     key: Array,
-    config: SampleConfig,
+    noise: Float[Array, "net reduced"],
   ) -> Float[Array, "net parameter"]:
-    """One sample of p(theta* | theta, metric, prompt) for each network."""
+    """One sample of p(theta* | theta, metric, prompt) for each network.
+
+    `noise` is the normal noise that samples begin from, once it is multiplied
+    by the temperature; `key` is for samplers that add more on the way.
+    """
     model = self._model(weights, theta, start_metric, prompt)
 
     def of_noise(xt, timestep):
@@ -133,9 +138,8 @@ class Generator:
       return objective.x0_of_noise(self.schedule, timestep.astype(jnp.int32), xt, model(xt, timestep))
 
     denoise = model if self.prediction == "x0" else of_noise
-    shape = (theta.shape[0], self.units.spec.size)
-    how = config.temperature, config.stop
-    x0 = samplers.sample(config.sampler, denoise, self.schedule, config.steps, shape, key, *how)
+    x_t = config.temperature * noise
+    x0 = samplers.sample(config.sampler, denoise, self.schedule, config.steps, x_t, key, config.stop)
     return self.units.decode(x0, theta)
 
 

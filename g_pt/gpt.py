@@ -14,14 +14,16 @@ from jaxtyping import Array, Float, PyTree
 import numpy as np
 
 from g_pt import tasks
+from g_pt.chunks import in_chunks
 from g_pt.corpus.statistics import Statistics
 from g_pt.description import Description
 from g_pt.errors import UserError
 from g_pt.generator import Generator, SampleConfig
 from g_pt.generator import build as build_generator
+from g_pt.keys import fold
 from g_pt.parameters import Arrangement, Parameters
 from g_pt.tasks import population
-from g_pt.tasks.base import Metric, Recipe, Task
+from g_pt.tasks.base import Decisions, Metric, Recipe, Task
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,8 +62,17 @@ class GPT:
     return {name: value[0] for name, value in values.items()} if single else values
 
   def evaluate(self, theta: Float[Array, "net parameter"], part: str = "recorded") -> dict[str, Float[Array, "net"]]:
-    """`measure_all` of flat vectors; compiled once a shape."""
-    return self._evaluate(theta, self._judged(part))
+    """`measure_all` of flat vectors, in chunks."""
+    judged = self._judged(part)
+    return in_chunks(lambda rows: self._evaluate(rows, judged), theta)
+
+  def ensemble(self, theta: Float[Array, "net parameter"], part: str = "recorded") -> dict[str, Float[Array, ""]]:
+    """Every number of all flat networks as one, by the mean of their probabilities."""
+    return {name: value[0] for name, value in self._ensemble(theta, self._judged(part)).items()}
+
+  def decisions(self, theta: Float[Array, "net parameter"], part: str = "recorded") -> Decisions:
+    """What flat networks choose on the inputs of a part."""
+    return self._decisions(theta, self._judged(part))
 
   def sample(
     self,
@@ -106,14 +117,34 @@ class GPT:
     return jax.tree.map(lambda x: x.reshape(*leading, *x.shape[1:]), tree)
 
   def update(
-    self, theta, start_metric, prompt, key: Array, config: SampleConfig | None = None, weights: PyTree = None
+    self,
+    theta,
+    start_metric,
+    prompt,
+    key: Array,
+    config: SampleConfig | None = None,
+    weights: PyTree = None,
+    noise: Array | None = None,
   ) -> Float[Array, "net parameter"]:
-    """Flat vectors [net, parameter], metrics [net], prompts [net] -> updated vectors; compiled once a shape.
+    """Flat vectors [net, parameter], metrics [net], prompts [net] -> updated vectors, in chunks.
 
-    `weights` other than its own share what is compiled.
+    `weights` other than its own share what is compiled. `noise`, as `noise` draws
+    it, is what samples begin from; None: drawn by `key`.
     """
     weights = self.weights if weights is None else weights
-    return self._update(config or self.config)(weights, theta, start_metric, prompt, key)
+    noise_key, step_key = jax.random.split(key)
+    noise = self.noise(noise_key, len(theta)) if noise is None else noise
+    compiled = self._update(config or self.config)
+
+    def update(theta, start_metric, prompt, noise, number):
+      # Of a sampler that adds noise on the way, each chunk has its own.
+      return compiled(weights, theta, start_metric, prompt, fold(step_key, number[0]), noise)
+
+    return in_chunks(update, theta, start_metric, prompt, noise, jnp.arange(len(theta)))
+
+  def noise(self, key: Array, count: int) -> Float[Array, "net reduced"]:
+    """What that many samples begin from."""
+    return jax.random.normal(key, (count, self.generator.units.spec.size))
 
   def _flatten(self, parameters: Parameters) -> tuple[Float[Array, "net parameter"], bool]:
     spec = self.task.spec
@@ -167,10 +198,20 @@ class GPT:
     return jax.jit(functools.partial(population.evaluate, self.task))
 
   @functools.cached_property
+  def _ensemble(self) -> Callable[[Array, Any], dict[str, Array]]:
+    task = self.task
+    return jax.jit(lambda theta, judged: task.measurement.ensemble(population.stack(task.spec, theta), judged))
+
+  @functools.cached_property
+  def _decisions(self) -> Callable[[Array, Any], Decisions]:
+    task = self.task
+    return jax.jit(lambda theta, judged: task.measurement.decisions(population.stack(task.spec, theta), judged))
+
+  @functools.cached_property
   def _update(self) -> Callable[[SampleConfig], Any]:
     @functools.cache
     def compiled(config: SampleConfig):
-      return jax.jit(functools.partial(self.generator.update, config=config))
+      return jax.jit(functools.partial(self.generator.update, config))
 
     return compiled
 

@@ -121,7 +121,7 @@ def train(job: Job) -> None:
 def _pair_source(job: Job, opened: Corpus, split: Split) -> PairSource:
   experiment = job.experiment
   runs = Runs(opened.read(opened.theta, split.train), opened.read(opened.metrics[experiment.metric], split.train))
-  return pair_source(runs, job.task.metric(experiment.metric), experiment.train.pairs)
+  return pair_source(runs, job.task.metric(experiment.metric), experiment.train.pairs, experiment.split.only_up_to)
 
 
 def evaluate(job: Job) -> None:
@@ -137,9 +137,16 @@ def evaluate(job: Job) -> None:
   job.begin()
   if missing:
     model = trained.load(directory, experiment.data_dir).with_config(experiment.sample)
-    split = split_runs(opened, experiment.split)
-    folder = job.corpus_path / workdir.OPTIMIZERS
-    context = Context(model, opened, split, experiment.seed, progress["seconds"], experiment.optimizers, folder)
+    context = Context(
+      gpt=model,
+      corpus=opened,
+      split=split_runs(opened, experiment.split),
+      seed=experiment.seed,
+      training_seconds=progress["seconds"],
+      optimizers=experiment.optimizers,
+      optimizers_folder=job.corpus_path / workdir.OPTIMIZERS,
+      history=functools.partial(trained.history, directory, model.generator),
+    )
     for name in missing:
       _make_evaluation(job, name, context)
   workdir.write_json(directory / workdir.SUMMARY, _summary(job, opened, progress["seconds"]))

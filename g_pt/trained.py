@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import dataclasses
 import functools
 from pathlib import Path
@@ -11,7 +12,7 @@ import jax
 from jaxtyping import PyTree
 
 from g_pt import gpt, tasks, workdir
-from g_pt.checkpointing import Checkpoints
+from g_pt.checkpointing import Checkpoints, History
 from g_pt.corpus.split import Census
 from g_pt.corpus.statistics import PromptRange, Statistics
 from g_pt.description import describe
@@ -40,13 +41,26 @@ def load(directory: str | Path, data_dir: str | None = None) -> gpt.GPT:
   return dataclasses.replace(built, weights=_restored(built.generator, directory))
 
 
+def history(directory: Path, generator: Generator) -> Iterator[tuple[int, PyTree]]:
+  """(training step, averaged weights at it) of the steps that training kept, rising; none for imported weights."""
+  if not (directory / workdir.HISTORY).exists():
+    return
+  with History(directory / workdir.HISTORY, read_only=True) as kept:
+    for step in kept.steps:
+      yield step, kept.restore(step, _layout(generator))
+
+
 def _restored(generator: Generator, directory: Path) -> PyTree:
-  """Averaged weights of the last checkpoint, on the first local device."""
+  """Averaged weights of the last checkpoint."""
+  with Checkpoints(directory / workdir.CHECKPOINTS, read_only=True) as checkpoints:
+    return checkpoints.restore_average(_layout(generator))
+
+
+def _layout(generator: Generator) -> PyTree:
+  """Shapes of the weights, on the first local device."""
   here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   shapes = jax.eval_shape(generator.init, jax.random.key(0))
-  like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), shapes)
-  with Checkpoints(directory / workdir.CHECKPOINTS, read_only=True) as checkpoints:
-    return checkpoints.restore_average(like)
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), shapes)
 
 
 def write_trained(

@@ -6,7 +6,7 @@ corpus/              checkpoints of small networks, unless corpus.path names ano
                      optimizers/, the curves of hand-made optimizers
 train.json           settings of the model, range of its prompts, census of its corpus
 units.npz            the model's units
-checkpoints/         of G.pt
+checkpoints/         of G.pt; history/ keeps its averaged weights at a few steps along the way
 metrics.jsonl        a line every few steps of training; tensorboard/ holds the same
 evaluation/          NAME.json and NAME.npz of each, with the settings it was made under; summary.json of all
 report/index.html    one file that opens offline
@@ -32,6 +32,7 @@ CORPUS = "corpus"
 OPTIMIZERS = "optimizers"  # in the corpus's folder
 TRAINED = "train.json"
 CHECKPOINTS = "checkpoints"
+HISTORY = "history"
 METRICS = "metrics.jsonl"
 UNITS = "units.npz"
 EVALUATION = "evaluation"

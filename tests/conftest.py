@@ -44,7 +44,7 @@ def process_environment():
 @pytest.fixture(scope="session")
 def toy():
   """An MLP 7-5-3 that classifies random points: a Task of 58 parameters that compiles and runs at once."""
-  from g_pt.tasks import classifiers, datasets
+  from g_pt.tasks import classifiers, datasets, networks
   from g_pt.tasks.base import Metric
   from g_pt.tasks.supervised import SupervisedRecipe
 
@@ -60,8 +60,8 @@ def toy():
 
   return classifiers.task(
     name="toy",
-    classifier=classifiers.MLP((5, 3)),
-    hidden_layers=classifiers.mlp_hidden_layers((5, 3)),
+    classifier=networks.MLP((5, 3)),
+    hidden_layers=networks.mlp_hidden_layers((5, 3)),
     input_shape=(7,),
     load=load,
     metrics={

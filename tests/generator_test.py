@@ -56,6 +56,12 @@ def generator_of(toy, statistics, variable, prediction="x0"):
   return build(toy, statistics, DiffusionConfig(timesteps=STEPS, variable=variable, prediction=prediction))
 
 
+def sampled(generator, weights, theta, metric, prompts, config):
+  """What generator.update gives for one noise."""
+  noise = jax.random.normal(jax.random.key(2), (len(theta), generator.units.spec.size))
+  return generator.update(config, weights, theta, metric, prompts, jax.random.key(3), noise)
+
+
 def losses(generator, weights, pairs, key):
   return jax.jit(generator.denoising_loss)(weights, pairs, key)[0]
 
@@ -74,7 +80,7 @@ def test_an_oracle_s_samples_are_the_target(toy, statistics, networks, variable,
   generator = knowing(generator_of(toy, statistics, variable, prediction), start, target)
   metric = jnp.ones(NETWORKS)
   for steps in (1, 6):
-    out = generator.update({}, start, metric, metric, jax.random.key(2), SampleConfig(sampler, steps))
+    out = sampled(generator, {}, start, metric, metric, SampleConfig(sampler, steps))
     np.testing.assert_allclose(out, target, rtol=1e-3, atol=1e-3)
 
 
@@ -170,7 +176,7 @@ def test_prompts_beyond_what_was_learned_are_taken_for_its_ends(toy, statistics,
   @jax.jit
   def updated(prompt):
     prompts = jnp.full(NETWORKS, prompt)
-    return generator.update(weights, start, jnp.ones(NETWORKS), prompts, jax.random.key(2), SampleConfig(steps=2))
+    return sampled(generator, weights, start, jnp.ones(NETWORKS), prompts, SampleConfig(steps=2))
 
   np.testing.assert_array_equal(updated(0.0), updated(0.2))
   np.testing.assert_array_equal(updated(9.0), updated(1.5))
@@ -227,5 +233,5 @@ def test_a_model_of_another_arrangement_sees_and_answers_in_it(toy, statistics, 
   np.testing.assert_array_equal(xt, plain_xt[:, index])
   np.testing.assert_array_equal(seen, plain_seen[:, index])
   knowing_it = dataclasses.replace(generator, module=Oracle(plain.units.encode(target, start)[:, index]))
-  out = knowing_it.update({}, start, ones, ones, jax.random.key(2), SampleConfig(steps=2))
+  out = sampled(knowing_it, {}, start, ones, ones, SampleConfig(steps=2))
   np.testing.assert_allclose(out, target, rtol=1e-3, atol=1e-3)

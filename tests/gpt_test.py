@@ -81,7 +81,10 @@ def test_a_sample_is_the_generator_s_update(gpt, networks, prompt):
   prompts = np.float32([0.5, 1.0, 1.5]) * np.float32(prompt)
   theta = jax.vmap(gpt.task.spec.flatten)(networks)
   own = gpt.measure(networks)
-  expected = gpt.generator.update(gpt.weights, theta, own, jnp.asarray(prompts), KEY, SampleConfig("ddim", 2))
+  noise = gpt.noise(jax.random.split(KEY)[0], 3)
+  expected = gpt.generator.update(
+    SampleConfig("ddim", 2), gpt.weights, theta, own, jnp.asarray(prompts), jax.random.key(9), noise
+  )
   updated = gpt.sample(networks, prompts, key=KEY, steps=2)
   np.testing.assert_allclose(jax.vmap(gpt.task.spec.flatten)(updated), expected, rtol=1e-4, atol=1e-5)
   assert_same(gpt.sample(networks, prompts, key=KEY, steps=2, metric=own), updated)

@@ -74,13 +74,14 @@ def is_record(values: Float[np.ndarray, "run checkpoint"], metric: Metric) -> Bo
   return gain[:, 1:] > np.maximum.accumulate(gain, axis=1)[:, :-1]
 
 
-def pair_source(runs: Runs, metric: Metric, config: PairsConfig) -> PairSource:
+def pair_source(runs: Runs, metric: Metric, config: PairsConfig, only_up_to: float | None = None) -> PairSource:
   """Sorts every possible target into bins of equal width in the metric's coordinate.
 
   The first and the last bin take in all that lies beyond the 0.5 % and the
   99.5 % quantile, and bins between them that hold fewer than a thousandth of
   their share are left out: a few outliers, drawn as often as all the others,
-  would be learned by heart. Raises ConfigError where there is no target.
+  would be learned by heart. With `only_up_to`, a run counts up to its first
+  checkpoint that is better. Raises ConfigError where there is no target.
   """
   coordinate = np.asarray(metric.coordinate(jnp.asarray(runs.metric[:, 1:]))).ravel()
   order = np.argsort(coordinate, kind="stable").astype(np.int32)
@@ -88,6 +89,14 @@ def pair_source(runs: Runs, metric: Metric, config: PairsConfig) -> PairSource:
     order = order[is_record(np.asarray(runs.metric), metric).ravel()[order]]
     if not order.size:
       raise ConfigError("train.pairs.records: no checkpoint of the corpus is better than all before it in its run")
+  if only_up_to is not None:
+    if config.weighting != "metric":
+      raise ConfigError(f"corpus.only_up_to: for train.pairs.weighting=metric alone, not {config.weighting}")
+    gain = np.asarray(metric.gain(runs.metric))
+    before = np.maximum.accumulate(gain, axis=1)[:, 1:] <= metric.gain(only_up_to)
+    order = order[before.ravel()[order]]
+    if not order.size:
+      raise ConfigError(f"corpus.only_up_to: no checkpoint of the corpus is as bad as {only_up_to}")
   low, high = np.quantile(coordinate[order], PROMPTED_QUANTILES)
   edges = np.linspace(low, high, config.bins + 1)
   edges[0], edges[-1] = -np.inf, np.inf

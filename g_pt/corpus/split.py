@@ -25,6 +25,9 @@ class SplitConfig(Settings):
   test_runs: int = limited(64, least=1)  # for evaluation alone
   # Runs with a weight above it in magnitude are dropped (Peebles et al. 2022).
   largest_weight: float = limited(10.0, above=0)
+  # Of training runs, what comes from the first checkpoint on whose metric is better than this is left out of training,
+  # so that prompts beyond it ask for what was never seen. None: all is used.
+  only_up_to: float | None = None
 
 
 class Split(NamedTuple):

@@ -69,21 +69,21 @@ def sample(
   denoise: Denoiser,
   schedule: Schedule,
   steps: int,
-  shape: tuple[int, int],
+  noise: Float[Array, "batch x"],
   key: Array,
-  temperature: float = 1.0,
   stop: float = 0.0,
 ) -> Float[Array, "batch x"]:
-  """Draws x_0 by the named sampler in `steps` evaluations of the denoiser.
+  """From the first noise x_T to x_0 by the named sampler, in `steps` evaluations of the denoiser.
 
-  `temperature` scales the first noise. `stop`: the fraction of timesteps nearest
-  the data that is skipped; there an imperfect model adds errors of its own.
+  `key` is for the noise of later steps, where a sampler adds any. `stop`: the
+  fraction of timesteps nearest the data that is skipped; there an imperfect
+  model adds errors of its own.
   """
-  noise_key, step_key = jax.random.split(key)
-  noise, respaced = temperature * jax.random.normal(noise_key, shape), respace(schedule, steps, stop)
+  respaced = respace(schedule, steps, stop)
   match name:
     case "ddim":
       return ddim(denoise, respaced, noise)
     case "ddpm":
-      return ancestral(denoise, respaced, noise, lambda i: jax.random.normal(jax.random.fold_in(step_key, i), shape))
+      shape = noise.shape
+      return ancestral(denoise, respaced, noise, lambda i: jax.random.normal(jax.random.fold_in(key, i), shape))
   raise ValueError(f"sampler: unknown {name!r}; it is one of: {', '.join(SAMPLERS)}")

@@ -11,7 +11,8 @@ import numpy as np
 
 from g_pt.bootstrap import mean_interval
 from g_pt.corpus.statistics import PromptRange
-from g_pt.evaluation.base import Context, Result, Starts
+from g_pt.evaluation import without_model
+from g_pt.evaluation.base import Context, Recorded, Result
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
 from g_pt.gpt import GPT
@@ -77,7 +78,7 @@ def summary(
   }
 
 
-def ask(gpt: GPT, starts: Starts, prompts: int, key: Array, weights: PyTree = None) -> Prompted:
+def ask(gpt: GPT, starts: Recorded, prompts: int, key: Array, weights: PyTree = None) -> Prompted:
   """One sample for each of `prompts` metrics between the best and the network's own (or the task's share of it)."""
   best = gpt.metric.best_prompt
   fraction = jnp.linspace(0.0, 1.0, prompts)
@@ -87,23 +88,32 @@ def ask(gpt: GPT, starts: Starts, prompts: int, key: Array, weights: PyTree = No
 
 
 def run(context: Context, settings: Settings) -> Result:
-  """Training and test runs by the metric as it was recorded; test runs on data held out from all else, too."""
+  """Training and test runs by the metric as it was recorded; test runs on data held out from all else, too.
+
+  Beside them, for test runs, what needs no model: the nearest checkpoint of the
+  corpus, and the nearest point between the start and the best of the corpus.
+  """
   gpt, arrays = context.gpt, {}
-  summaries: dict[str, Any] = {"networks": 0, "prompts": settings.prompts}
+  summaries: dict[str, Any] = {"prompts": settings.prompts}
+
+  def score(name: str, prompted: np.ndarray, achieved: dict[str, np.ndarray]) -> None:
+    arrays.update({f"{name}.achieved.{part}": values for part, values in achieved.items()})
+    learned = gpt.statistics.prompt_range
+    summaries[name] = {part: summary(prompted, values, learned) for part, values in achieved.items()}
+
   for runs, parts in (("train", ("recorded",)), ("test", ("recorded", "final"))):
     starts = context.starts(runs, settings.networks)
     prompted, theta = ask(gpt, starts, settings.prompts, context.key("alignment", runs))
     arrays[f"{runs}.prompted"] = prompted
-    summaries[runs] = {}
-    for part in parts:
-      achieved = np.asarray(gpt.evaluate(theta, part)[gpt.metric_name]).reshape(prompted.shape)
-      arrays[f"{runs}.achieved.{part}"] = achieved
-      summaries[runs][part] = summary(prompted, achieved, gpt.statistics.prompt_range)
+    measured = {part: gpt.evaluate(theta, part)[gpt.metric_name] for part in parts}
+    score(runs, prompted, {part: np.asarray(values).reshape(prompted.shape) for part, values in measured.items()})
   summaries["networks"] = len(prompted)
+  score("retrieval", prompted, without_model.retrieved(context, prompted))
+  score("interpolation", prompted, without_model.interpolated(context, starts, prompted))
   return Result(summaries, arrays)
 
 
-def probe(gpt: GPT, starts: Starts, prompts: int, key: Array, weights: PyTree) -> float:
+def probe(gpt: GPT, starts: Recorded, prompts: int, key: Array, weights: PyTree) -> float:
   """Prompt alignment of other weights, while training goes on: the mean over networks that are not too narrow."""
   prompted, theta = ask(gpt, starts, prompts, key, weights)
   achieved = np.asarray(gpt.evaluate(theta)[gpt.metric_name]).reshape(prompted.shape)

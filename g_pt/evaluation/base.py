@@ -7,21 +7,26 @@ them beside what draws them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 import numpy as np
 
+from g_pt.chunks import in_chunks
 from g_pt.corpus.split import Split
 from g_pt.corpus.store import Corpus
 from g_pt.fields import Settings
+from g_pt.generator import SampleConfig
 from g_pt.gpt import GPT
-from g_pt.keys import stream
-from g_pt.optimizers.baselines import Baseline, OptimizersConfig, load_or_run
+from g_pt.keys import fold, stream
+from g_pt.optimizers import baselines
+from g_pt.optimizers.baselines import Baseline, OptimizersConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,17 +41,21 @@ class Result(NamedTuple):
   arrays: dict[str, np.ndarray]
 
 
-class Starts(NamedTuple):
-  """Initial networks and the metric that the corpus recorded of them."""
+class Recorded(NamedTuple):
+  """Networks of the corpus and the metric that it recorded of them."""
 
   theta: Float[Array, "net parameter"]
   metric: Float[Array, "net"]
 
 
-def starts_of(corpus: Corpus, metric: str, runs: Int[np.ndarray, "net"]) -> Starts:
+def starts_of(corpus: Corpus, metric: str, runs: Int[np.ndarray, "net"]) -> Recorded:
   """The initial networks of runs, read without the rest of them."""
-  values = corpus.read(corpus.metrics[metric], runs)[:, 0]
-  return Starts(jnp.asarray(corpus.read(corpus.theta, runs, 0)), jnp.asarray(values))
+  return _checkpoint(corpus, metric, runs, 0)
+
+
+def _checkpoint(corpus: Corpus, metric: str, runs: Int[np.ndarray, "net"], checkpoint: int) -> Recorded:
+  values = corpus.read(corpus.metrics[metric], runs)[:, checkpoint]
+  return Recorded(jnp.asarray(corpus.read(corpus.theta, runs, checkpoint)), jnp.asarray(values))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,23 +69,63 @@ class Context:
   training_seconds: float
   optimizers: OptimizersConfig
   optimizers_folder: Path  # where their curves are kept: beside the corpus
+  history: Callable[[], Iterator[tuple[int, PyTree]]]  # (training step, averaged weights), rising
 
   def key(self, *path: str | int) -> Array:
     """Of an experiment: give its name first."""
     return stream(self.seed, "evaluate", *path)
 
-  def starts(self, runs: str, count: int) -> Starts:
+  def starts(self, runs: str, count: int) -> Recorded:
     """Of the first `count` runs of a kind: train, validation or test."""
     return starts_of(self.corpus, self.gpt.metric_name, getattr(self.split, runs)[:count])
+
+  def ends(self, runs: Int[np.ndarray, "net"]) -> Recorded:
+    """The last checkpoints of runs, given by number."""
+    return _checkpoint(self.corpus, self.gpt.metric_name, runs, -1)
+
+  def fresh(self, count: int) -> Float[Array, "net parameter"]:
+    """Initial networks that no corpus and no choice has seen: those that optimizers train, too."""
+    return baselines.fresh_networks(self.gpt.task, self.seed, count)
 
   def baselines(self) -> dict[str, Baseline]:
     """The optimizers' curves, which are kept beside the corpus and made where they are missing."""
     gpt, folder = self.gpt, self.optimizers_folder
-    return load_or_run(gpt.task, gpt.recipe, gpt.data, self.optimizers, self.seed, folder)
+    return baselines.load_or_run(gpt.task, gpt.recipe, gpt.data, self.optimizers, self.seed, folder)
 
   def numbers(self, theta: Float[Array, "net parameter"]) -> dict[str, dict[str, Float[np.ndarray, "net"]]]:
     """Every number of networks, on each part of the task's data."""
     return {part: jax.device_get(self.gpt.evaluate(theta, part)) for part in self.gpt.task.measurement.parts}
+
+  def metric(
+    self, theta: Float[Array | np.ndarray, "*axis parameter"], part: str = "recorded"
+  ) -> Float[np.ndarray, "*axis"]:
+    """The metric of any number of networks."""
+    theta, gpt = jnp.asarray(theta), self.gpt
+    measure = functools.partial(gpt.evaluate, part=part)
+    values = in_chunks(measure, theta.reshape(-1, theta.shape[-1]), whole=True)[gpt.metric_name]
+    return np.asarray(values).reshape(theta.shape[:-1])
+
+  def update(
+    self,
+    theta: Float[Array, "net parameter"],
+    prompt: float | Float[Array | np.ndarray, "net"],
+    key: Array,
+    own: Float[Array | np.ndarray, "net"] | None = None,
+    *,
+    config: SampleConfig | None = None,
+    weights: PyTree = None,
+    noise: Float[Array, "net reduced"] | None = None,
+  ) -> Float[Array, "net parameter"]:
+    """`GPT.update` of any number of networks; `own` is their metric, None: measured."""
+    gpt, count = self.gpt, len(theta)
+    own = self.metric(theta) if own is None else own
+    prompt = jnp.broadcast_to(jnp.asarray(prompt, jnp.float32), (count,))
+    noise = gpt.noise(fold(key, "first"), count) if noise is None else noise
+
+    def update(theta, own, prompt, noise):
+      return gpt.update(theta, own, prompt, fold(key, "later"), config, weights, noise)
+
+    return in_chunks(update, theta, own, prompt, noise, whole=True)
 
 
 class Evaluation(Protocol):

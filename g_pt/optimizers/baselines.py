@@ -184,31 +184,52 @@ def tune(task: Task, run: Callable[[list[tuple[float, float]]], Curves], centre:
   return tuning, bool(beyond)
 
 
+def runner_of(task: Task, recipe: Any, data: Data, settings: OptimizersConfig, name: str) -> trials.Runner:
+  """What runs one optimizer's trials; `data` should be on the device."""
+  own = dataclasses.replace(recipe, optimizer=name)
+  return trials.Runner(task, own, data, settings.tuning_networks, settings.points, _measure(task))
+
+
+@functools.cache
+def _measure(task: Task) -> Callable[..., Any]:
+  """Compiled once, whichever optimizer it is for."""
+  return jax.jit(functools.partial(trials.measure, task))
+
+
+def measured(
+  task: Task,
+  runner: trials.Runner,
+  tuning_theta: Float[Array, "tuning parameter"],
+  fresh_theta: Float[Array, "net parameter"],
+  seed: int,
+  done: Callable[[], Any] = lambda: None,
+) -> Baseline:
+  """An optimizer tuned on some networks, training others, wherever they start; calls `done` after each group of runs.
+
+  Raises UserError where it diverges at every learning rate.
+  """
+  tuning_key, fresh_key = (keys.stream(seed, "evaluate", "optimizers", of) for of in ("tuning", "fresh"))
+  run = functools.partial(trials.run, runner, done=done)
+  of_tuning = functools.partial(run, networks=tuning_theta, key=tuning_key, parts=("recorded",))
+  name = runner.recipe.optimizer
+  centre = CENTRES[name] if name in CENTRES else runner.recipe.learning_rate
+  tuning, edge = tune(task, of_tuning, curves.grid_index(centre))
+  best = best_combinations(task, tuning)
+  if not len(best):
+    raise UserError(f"optimizer {name!r} diverges at every learning rate down to {tuning.learning_rate.min()}")
+  combinations = list(zip(tuning.learning_rate[best], tuning.decay[best]))
+  return Baseline(tuning, best, run(combinations, fresh_theta, fresh_key, trials.PARTS), edge)
+
+
 def _measured(
   task: Task, recipe: Any, data: Data, settings: OptimizersConfig, seed: int, names: Sequence[str], shown: Any
 ) -> Iterator[tuple[str, Baseline]]:
   """Each optimizer in turn, while the next one's program is compiled beside it."""
-  data = jax.device_put(data)
   tuning_theta = tuning_networks(task, seed, settings.tuning_networks)
   fresh_theta = fresh_networks(task, seed, settings.networks)
-  tuning_key, fresh_key = (keys.stream(seed, "evaluate", "optimizers", name) for name in ("tuning", "fresh"))
-  measure = jax.jit(functools.partial(trials.measure, task))
-
-  def runner_of(name):
-    own = dataclasses.replace(recipe, optimizer=name)
-    return trials.Runner(task, own, data, settings.tuning_networks, settings.points, measure)
-
-  for name, runner in zip(names, side_by_side(runner_of, names, 2)):
-    run = functools.partial(trials.run, runner, done=lambda: shown.update(0))
-    of_tuning = functools.partial(run, networks=tuning_theta, key=tuning_key, parts=("recorded",))
-    centre = CENTRES[name] if name in CENTRES else recipe.learning_rate
-    tuning, edge = tune(task, of_tuning, curves.grid_index(centre))
-    best = best_combinations(task, tuning)
-    if not len(best):
-      raise UserError(f"optimizer {name!r} diverges at every learning rate down to {tuning.learning_rate.min()}")
-    combinations = list(zip(tuning.learning_rate[best], tuning.decay[best]))
-    fresh = run(combinations, fresh_theta, fresh_key, trials.PARTS)
-    yield name, Baseline(tuning, best, fresh, edge)
+  compile_one = functools.partial(runner_of, task, recipe, jax.device_put(data), settings)
+  for name, runner in zip(names, side_by_side(compile_one, names, 2)):
+    yield name, measured(task, runner, tuning_theta, fresh_theta, seed, lambda: shown.update(0))
 
 
 def choose(task: Task, baseline: Baseline, metric: str, level: float) -> int:

@@ -36,7 +36,7 @@ class Runner:
   """Runs the trials of one optimizer, all by one program: groups are of one size, curves of one number of points."""
 
   def __init__(self, task: Task, recipe: Recipe, data: Data, group: int, points: int, measure: Callable[..., Any]):
-    self.group, self._points, self._measure = group, points, measure
+    self.recipe, self.group, self._points, self._measure = recipe, group, points, measure
     self._data, self._steps = data, recipe.steps(data)
     self._judged = {part: task.measurement.part(data, recipe, part) for part in PARTS}
     example = Trial(jnp.zeros((self.group, task.spec.size)), 1.0, math.inf, jax.random.key(0), ())

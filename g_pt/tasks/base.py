@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 import dataclasses
 import functools
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 import numpy as np
 
 from g_pt.parameters import HiddenLayer, Parameters, ParameterSpec
@@ -41,6 +41,7 @@ class Metric:
   higher_is_better: bool
   best_prompt: float  # the best value one asks for; prompts run from here
   own_share: float = 1.0  # prompts run to this share of a network's own metric
+  recursive_prompt: float | None = None  # asked for again and again; None: the best
   # The smooth, monotone scale on which models see the metric.
   coordinate: Callable[[Float[Array, "..."]], Float[Array, "..."]] = _log_coordinate
 
@@ -70,6 +71,13 @@ class Recipe(Protocol):
     ...
 
 
+class Picture(NamedTuple):
+  """What one looks at to see a network change."""
+
+  tiles: Callable[[Parameters], Float[Array, "tile row column channel"]]  # of one network; 1 or 3 (colour) channels
+  caption: str  # what the tiles are, and their axes
+
+
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Network:
   """How a network starts, and what many of them compute."""
@@ -77,12 +85,20 @@ class Network:
   init: Callable[[Array], Parameters]  # key -> one network's parameters
   # Many networks on the same inputs [example, ...].
   apply: Callable[[Stacked, Array], Float[Array, "example output run"]]
+  picture: Picture
   hidden_layers: tuple[HiddenLayer, ...] = ()  # the permutations that leave the network's function unchanged
 
   @functools.cached_property
   def spec(self) -> ParameterSpec:
     """Names, shapes and symmetry of one network's parameters."""
     return ParameterSpec.of(jax.eval_shape(self.init, jax.random.key(0)), self.hidden_layers)
+
+
+class Decisions(NamedTuple):
+  """What networks choose on inputs that they share: classes, or actions."""
+
+  chosen: Int[Array, "example run"]
+  right: Int[Array, "example"] | None  # None: there is no right choice
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -94,6 +110,8 @@ class Measurement:
   # ConfigError where that is more than there is, ValueError on other names.
   part: Callable[[Data, Any, str], Judged]
   evaluate: Callable[[Stacked, Judged], Numbers]  # every number
+  ensemble: Callable[[Stacked, Judged], Numbers]  # of all the networks as one, by the mean of their probabilities
+  decisions: Callable[[Stacked, Judged], Decisions]
   parts: tuple[str, ...] = PARTS
 
 

@@ -17,11 +17,15 @@ import numpy as np
 from g_pt.errors import ConfigError
 from g_pt.parameters import Parameters
 from g_pt.tasks import population, ppo, recipes
-from g_pt.tasks.base import Measurement, Metric, Network, Task, Training
-from g_pt.tasks.classifiers import mlp_hidden_layers
+from g_pt.tasks.base import Decisions, Measurement, Metric, Network, Numbers, Picture, Stacked, Task, Training
+from g_pt.tasks.networks import mlp_hidden_layers
 
 EPISODES = 1024  # that there are in each part to measure a policy by; returns of a middling one vary by about 100
 PARTS = ("recorded", "final")  # no figure is published for a fixed set of episodes
+_STATES = 2048  # in which policies are compared
+# Position (m), velocity (m/s), angle (rad; an episode ends beyond it) and angular velocity (rad/s) of those states.
+_WIDEST = np.array([2.4, 2.0, 0.2095, 2.0], np.float32)
+_ACROSS = np.linspace(-1, 1, 48, dtype=np.float32)  # of a portrait
 _WIDTHS = (32, 32)
 _ACTIONS = 2
 
@@ -131,7 +135,10 @@ ENVIRONMENT = ppo.Environment(reset=_reset, step=_step)
 _NETWORKS = ppo.Networks(forward, _value)
 
 
-def evaluate(actor: Parameters, episodes: UInt32[Array | np.ndarray, "episode 2"]) -> dict[str, Float[Array, ""]]:
+Policy = Callable[[Float[Array, "*step 4"]], Float[Array, "*step 2"]]  # observations -> logits
+
+
+def play(policy: Policy, episodes: UInt32[Array | np.ndarray, "episode 2"]) -> dict[str, Float[Array, ""]]:
   """Mean return over episodes of the likelier action each time, and the mean's standard error."""
   keys = jax.random.wrap_key_data(jnp.asarray(episodes))
   game, settings = cartpole()
@@ -144,7 +151,7 @@ def evaluate(actor: Parameters, episodes: UInt32[Array | np.ndarray, "episode 2"
 
   def advance(carry):
     observation, state, alive, time, returns = carry
-    action = jnp.argmax(forward(actor, observation), axis=-1)
+    action = jnp.argmax(policy(observation), axis=-1)
     observation, state, _, terminated, _ = step(keys, state, action, settings)
     return observation, state, alive & ~terminated, time + 1, returns + alive
 
@@ -152,6 +159,35 @@ def evaluate(actor: Parameters, episodes: UInt32[Array | np.ndarray, "episode 2"
   start = (observation, state, jnp.ones(count, bool), 0, jnp.zeros(count))
   returns = lax.while_loop(running, advance, start)[-1]
   return {"episode_return": returns.mean(), "episode_return_error": returns.std(ddof=1) / math.sqrt(count)}
+
+
+def evaluate(actor: Parameters, episodes: UInt32[Array | np.ndarray, "episode 2"]) -> dict[str, Float[Array, ""]]:
+  """What one policy gets."""
+  return play(functools.partial(forward, actor), episodes)
+
+
+def ensemble(actors: Stacked, episodes: UInt32[Array | np.ndarray, "episode 2"]) -> Numbers:
+  """`Measurement.ensemble` of g_pt.tasks.base: the policy whose probabilities are the mean of theirs."""
+
+  def policy(observations):
+    return jnp.mean(jax.nn.softmax(population.by_vmap(forward)(actors, observations), axis=1), axis=2)
+
+  return {name: value[None] for name, value in play(policy, episodes).items()}
+
+
+def decisions(actors: Stacked, episodes: UInt32[Array | np.ndarray, "episode 2"]) -> Decisions:
+  """`Measurement.decisions` of g_pt.tasks.base: the likelier action in states spread evenly over those of play."""
+  key = jax.random.wrap_key_data(jnp.asarray(episodes[0]))
+  states = jax.random.uniform(key, (_STATES, 4), minval=-_WIDEST, maxval=_WIDEST)
+  return Decisions(jnp.argmax(population.by_vmap(forward)(actors, states), axis=1), None)
+
+
+def _portrait(actor: Parameters) -> Float[Array, "1 row column 1"]:
+  """The probability of pushing right of a cart at rest in the middle, by the pole's angular velocity and angle."""
+  velocity, angle = jnp.meshgrid(_WIDEST[3] * _ACROSS[::-1], _WIDEST[2] * _ACROSS, indexing="ij")
+  none = jnp.zeros_like(angle)
+  logits = forward(actor, jnp.stack([none, none, angle, velocity], axis=-1))
+  return jax.nn.softmax(logits)[None, :, :, 1:]
 
 
 def train_runs(
@@ -180,6 +216,11 @@ def train_runs(
 _NETWORK = Network(
   init=functools.partial(_init, _ACTOR),
   apply=population.by_vmap(forward),
+  picture=Picture(
+    _portrait,
+    "phase portrait: the probability of pushing right, by the pole's angle (across, 12 degrees to each side) and its "
+    "angular velocity (up, 2 rad/s each way), the cart at rest in the middle",
+  ),
   hidden_layers=mlp_hidden_layers((*_WIDTHS, _ACTIONS)),
 )
 
@@ -195,6 +236,8 @@ TASK = Task(
     },
     part=part,
     evaluate=population.by_vmap(evaluate),
+    ensemble=ensemble,
+    decisions=decisions,
     parts=PARTS,
   ),
   training=Training(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Num
 
-from g_pt.tasks import classifiers, datasets
+from g_pt.tasks import classifiers, datasets, networks
 from g_pt.tasks.base import Metric, Task
 from g_pt.tasks.datasets import Examples, Images
 from g_pt.tasks.supervised import SupervisedRecipe
@@ -42,13 +42,13 @@ def task(minibatch: Callable[[Images, Int[Array, "example"], Array], Examples] =
   """CIFAR-10 by those minibatches: augmented, or plain by `classifiers.random_minibatch`."""
   return classifiers.task(
     name="cifar10",
-    classifier=classifiers.CNN(_CHANNELS, 10),
-    hidden_layers=classifiers.cnn_hidden_layers(_CHANNELS),
+    classifier=networks.CNN(_CHANNELS, 10),
+    hidden_layers=networks.cnn_hidden_layers(_CHANNELS),
     input_shape=(32, 32, 3),
     load=functools.partial(datasets.tfds_images, "cifar10"),
     metrics={
-      "test_loss": Metric(label="test loss (nats)", higher_is_better=False, best_prompt=1.2),
-      "test_error": Metric(label="test error (%)", higher_is_better=False, best_prompt=35.0),
+      "test_loss": Metric(label="test loss (nats)", higher_is_better=False, best_prompt=1.2, recursive_prompt=1.4),
+      "test_error": Metric(label="test error (%)", higher_is_better=False, best_prompt=35.0, recursive_prompt=45.0),
     },
     recipe=SupervisedRecipe(epochs=50),
     minibatch=minibatch,

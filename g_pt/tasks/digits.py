@@ -1,6 +1,6 @@
 """MLP 64-10-10 on scikit-learn's handwritten digits: needs nothing but PyPI and minutes."""
 
-from g_pt.tasks import classifiers, datasets
+from g_pt.tasks import classifiers, datasets, networks
 from g_pt.tasks.base import Metric
 from g_pt.tasks.supervised import SupervisedRecipe
 
@@ -8,8 +8,8 @@ _WIDTHS = (10, 10)
 
 TASK = classifiers.task(
   name="digits",
-  classifier=classifiers.MLP(_WIDTHS),
-  hidden_layers=classifiers.mlp_hidden_layers(_WIDTHS),
+  classifier=networks.MLP(_WIDTHS),
+  hidden_layers=networks.mlp_hidden_layers(_WIDTHS),
   input_shape=(64,),
   load=datasets.digits,
   metrics={

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from g_pt.tasks import classifiers, datasets
+from g_pt.tasks import classifiers, datasets, networks
 from g_pt.tasks.base import Metric, Task
 from g_pt.tasks.supervised import SupervisedRecipe
 
@@ -22,8 +22,8 @@ def task(name: str, mean: tuple[float, ...] | None = None, std: tuple[float, ...
   widths = (_HIDDEN, classes)
   return classifiers.task(
     name=name,
-    classifier=classifiers.MLP(widths),
-    hidden_layers=classifiers.mlp_hidden_layers(widths),
+    classifier=networks.MLP(widths),
+    hidden_layers=networks.mlp_hidden_layers(widths),
     input_shape=shape,
     load=functools.partial(datasets.tfds_images, name, mean=mean, std=std),
     metrics={

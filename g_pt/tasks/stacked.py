@@ -150,6 +150,20 @@ def loss_in_parts(value_and_gradient: Callable[[Stacked, Any], tuple[Array, Stac
   return loss
 
 
+def map_in_parts(function: Callable[[Any], Array], examples: Any, at_once: int) -> Array:
+  """`function`, whose result leads with the examples, of parts of up to `at_once` of them, joined."""
+  count = jax.tree.leaves(examples)[0].shape[0]
+  whole = count - count % at_once
+  results = []
+  if whole:
+    parts = jax.tree.map(lambda x: x[:whole].reshape(-1, at_once, *x.shape[1:]), examples)
+    mapped = lax.map(function, parts)
+    results.append(mapped.reshape(whole, *mapped.shape[2:]))
+  if whole < count:
+    results.append(function(jax.tree.map(lambda x: x[whole:], examples)))
+  return jnp.concatenate(results)
+
+
 def totals_in_parts(function: Callable[[Any], Totals], examples: Any, at_once: int) -> Totals:
   """Sums of `function` over parts of up to `at_once` examples, so that nothing grows with their number."""
   count = jax.tree.leaves(examples)[0].shape[0]

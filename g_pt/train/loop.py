@@ -10,9 +10,10 @@ from typing import Any
 
 import jax
 from jaxtyping import Array, PyTree
+import numpy as np
 
 from g_pt import progress, sharding, workdir
-from g_pt.checkpointing import Checkpoints
+from g_pt.checkpointing import Checkpoints, History
 from g_pt.corpus.pairs import PairSource
 from g_pt.keys import stream
 from g_pt.train.log import Log, Pending
@@ -20,6 +21,8 @@ from g_pt.train.step import Step, TrainConfig, TrainState
 
 # The averaged weights -> numbers for the log.
 Probe = Callable[[PyTree], dict[str, float]]
+
+_EARLIEST = 1 / 64  # share of a training after which its history begins
 
 
 def train(
@@ -38,14 +41,20 @@ def train(
   init = jax.jit(step.init, out_shardings=everywhere)
   source, data = jax.device_put((source, data), everywhere)
   update = functools.partial(jax.jit(step.__call__, donate_argnums=2), source, stream(seed, "train", "step"))
-  with Checkpoints(directory / workdir.CHECKPOINTS) as checkpoints:
+  with Checkpoints(directory / workdir.CHECKPOINTS) as checkpoints, History(directory / workdir.HISTORY) as history:
     state, seconds = init(stream(seed, "train", "init")), 0.0
     if checkpoints.latest is not None:
       state, saved = checkpoints.restore(state)
       seconds = saved["seconds"]
     if int(state.step) >= config.steps:
       return state.average
-    return _loop(config, lambda state: update(state, data), state, seconds, checkpoints, directory, probe)
+    return _loop(config, lambda state: update(state, data), state, seconds, checkpoints, history, directory, probe)
+
+
+def history_steps(config: TrainConfig) -> set[int]:
+  """The steps whose averaged weights stay: evenly spaced in log(step), the last among them."""
+  steps = np.geomspace(config.steps, max(1, config.steps * _EARLIEST), config.history)
+  return {int(step) for step in np.round(steps)}
 
 
 def _loop(
@@ -54,11 +63,12 @@ def _loop(
   state: TrainState,
   seconds: float,
   checkpoints: Checkpoints,
+  history: History,
   directory: Path,
   probe: Probe | None,
 ) -> PyTree:
   """From `state` on, which `seconds` of training made, to the last step."""
-  first = int(state.step)
+  first, kept = int(state.step), history_steps(config)
   log, pending, began = Log(directory, first), Pending(), time.monotonic() - seconds
   try:
     with progress.bar(total=config.steps, initial=first, desc="train", unit="step") as bar:
@@ -74,8 +84,11 @@ def _loop(
           log.write(step, shown | {"seconds": round(time.monotonic() - began, 3)})
           bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()})
         bar.update(1)
+        if step in kept:
+          pending.collect()  # here and below: nothing stays that is not finite
+          history.save(step, state.average)
         if step % config.checkpoint_every == 0 or last:
-          pending.collect()  # never keep a state that is not finite
+          pending.collect()
           checkpoints.save(step, state, state.average, {"seconds": time.monotonic() - began})
   finally:
     log.close()

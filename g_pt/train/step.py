@@ -46,6 +46,7 @@ class TrainConfig(Settings):
   checkpoint_every: int = limited(500, least=1)
   # Steps between measurements of prompt alignment on validation runs; 0: never.
   probe_every: int = limited(500, least=0)
+  history: int = limited(12, least=0)  # steps whose averaged weights stay, to look back at
 
   def check(self) -> None:
     if self.batch_size % self.microbatches:

@@ -83,32 +83,42 @@ def test_ddim_keeps_the_digits_of_the_noise_near_the_data():
   np.testing.assert_allclose(seen[1] - signal[0] * x0, sigma[0] * noise, rtol=3e-6, atol=3e-7)
 
 
+def draw(sampler, denoise, steps, shape, seed=1, scale=1.0, stop=0.0):
+  """Samples from normal noise times `scale`."""
+  noise_key, step_key = jax.random.split(jax.random.key(seed))
+  return sample(sampler, denoise, LINEAR, steps, scale * jax.random.normal(noise_key, shape), step_key, stop)
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_samples_have_the_spread_of_the_data(sampler):
-  x0 = sample(sampler, gaussian(-0.4, 0.5), LINEAR, 1000, (4000, 1), jax.random.key(1))
+  x0 = draw(sampler, gaussian(-0.4, 0.5), 1000, (4000, 1))
   assert float(jnp.mean(x0)) == pytest.approx(-0.4, abs=0.04)
   assert float(jnp.std(x0)) == pytest.approx(0.5, abs=0.03)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_samples_repeat_with_their_key_alone(sampler):
-  def draw(seed):
-    return sample(sampler, gaussian(0.0, 1.0), LINEAR, 5, (3, 2), jax.random.key(seed))
+def test_samples_repeat_with_their_noise_alone(sampler):
+  first, again, other = (draw(sampler, gaussian(0.0, 1.0), 5, (3, 2), seed) for seed in (1, 1, 2))
+  np.testing.assert_array_equal(first, again)
+  assert np.all(first != other)
 
-  np.testing.assert_array_equal(draw(1), draw(1))
-  assert np.all(draw(1) != draw(2))
+
+def test_a_sampler_adds_noise_of_its_own_by_its_key_alone():
+  noise = jax.random.normal(jax.random.key(0), (3, 2))
+  for sampler, adds in (("ddim", False), ("ddpm", True)):
+    one, two = (sample(sampler, gaussian(0.0, 1.0), LINEAR, 5, noise, jax.random.key(seed)) for seed in (1, 2))
+    assert (np.abs(one - two).max() > 1e-3) == adds
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_lower_temperature_narrows_and_stopping_early_smooths(sampler):
+def test_less_noise_narrows_and_stopping_early_smooths(sampler):
   def spread(**how):
-    x0 = sample(sampler, gaussian(0.0, 0.5), LINEAR, 200, (2000, 1), jax.random.key(1), **how)
-    return float(jnp.std(x0))
+    return float(jnp.std(draw(sampler, gaussian(0.0, 0.5), 200, (2000, 1), **how)))
 
   assert spread(stop=0.3) < 0.95 * spread()
   if sampler == "ddim":  # deterministic after the first noise
-    assert spread(temperature=0.5) == pytest.approx(0.5 * spread(), rel=0.02)
-    assert spread(temperature=0.0) < 1e-6
+    assert spread(scale=0.5) == pytest.approx(0.5 * spread(), rel=0.02)
+    assert spread(scale=0.0) < 1e-6
 
 
 def test_the_denoiser_is_told_the_original_timesteps_from_the_noisiest_on():
@@ -125,4 +135,4 @@ def test_the_denoiser_is_told_the_original_timesteps_from_the_noisiest_on():
 
 def test_unknown_samplers_are_named():
   with pytest.raises(ValueError, match="^sampler: unknown 'heun'; it is one of: ddim, ddpm"):
-    sample("heun", toy, LINEAR, 5, (2, 16), jax.random.key(0))
+    sample("heun", toy, LINEAR, 5, jnp.zeros((2, 16)), jax.random.key(0))

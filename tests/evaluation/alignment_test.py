@@ -9,7 +9,7 @@ import pytest
 
 from g_pt.corpus.statistics import PromptRange
 from g_pt.evaluation.alignment import alignment_by_network, ask, probe, summary, too_narrow
-from g_pt.evaluation.base import Starts
+from g_pt.evaluation.base import Recorded
 from g_pt.gpt import GPT
 
 PROMPTED = np.linspace(0.1, 2.0, 20)[None] * np.array([[1.0], [3.0], [0.2]])
@@ -64,7 +64,7 @@ def test_the_interval_holds_the_mean_and_narrows_with_more_networks():
 class Unchanging(GPT):
   """Leaves every network as it is, and remembers what it was asked for."""
 
-  def update(self, theta, start_metric, prompt, key, config=None, weights=None):
+  def update(self, theta, start_metric, prompt, key, config=None, weights=None, noise=None):
     self.__dict__["asked"] = theta, start_metric, prompt
     return theta
 
@@ -77,7 +77,7 @@ def unchanging(gpt):
 @pytest.fixture(scope="module")
 def starts(gpt):
   theta = jax.jit(jax.vmap(lambda key: gpt.task.spec.flatten(gpt.init(key))))(jax.random.split(jax.random.key(0), 3))
-  return Starts(theta, gpt.evaluate(theta)["test_loss"])
+  return Recorded(theta, gpt.evaluate(theta)["test_loss"])
 
 
 def test_prompts_run_from_the_best_to_the_network_s_own_metric(unchanging, starts):

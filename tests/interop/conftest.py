@@ -9,7 +9,7 @@ import pytest
 
 from g_pt import tasks
 from g_pt.interop import command, layout
-from g_pt.tasks import classifiers, datasets
+from g_pt.tasks import classifiers, datasets, networks
 from g_pt.tasks.base import Metric
 from g_pt.tasks.supervised import SupervisedRecipe
 
@@ -28,8 +28,8 @@ def mnist():
 
   task = classifiers.task(
     name="mnist",
-    classifier=classifiers.MLP((10, 10)),
-    hidden_layers=classifiers.mlp_hidden_layers((10, 10)),
+    classifier=networks.MLP((10, 10)),
+    hidden_layers=networks.mlp_hidden_layers((10, 10)),
     input_shape=(784,),
     load=load,
     metrics={

@@ -8,15 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from g_pt.tasks import classifiers, stacked, supervised
+from g_pt.tasks import classifiers, networks, stacked, supervised
 from g_pt.tasks.cifar10 import PADDING, augmented
 from g_pt.tasks.datasets import Examples, Images
 
 RUNS, EXAMPLES, CLASSES = 3, 12, 4
 NETWORKS = {
-  "mlp": (classifiers.MLP((6, CLASSES)), (5, 3)),
-  "wide mlp": (classifiers.MLP((40, 33, CLASSES)), (7,)),
-  "cnn": (classifiers.CNN((4, 6), CLASSES), (8, 8, 3)),
+  "mlp": (networks.MLP((6, CLASSES)), (5, 3)),
+  "wide mlp": (networks.MLP((40, 33, CLASSES)), (7,)),
+  "cnn": (networks.CNN((4, 6), CLASSES), (8, 8, 3)),
 }
 
 
@@ -72,14 +72,14 @@ def test_convolve_and_its_gradients_are_those_of_a_convolution(channels):
 
   results = [
     jax.value_and_grad(lambda x, kernel, f=f: jnp.sum(f(x, kernel) * weight), (0, 1))(x, kernel)
-    for f in (classifiers.convolve, plain)
+    for f in (networks.convolve, plain)
   ]
   jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4), *results)
 
 
 def test_patches_times_a_kernel_are_a_strided_convolution():
   images, kernel = random(0, 2, 8, 6, 3), random(1, 3, 3, 3, 5)
-  product = classifiers.strided_patches(images) @ kernel.reshape(27, 5)
+  product = networks.strided_patches(images) @ kernel.reshape(27, 5)
   plain = lax.conv_general_dilated(images, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC"))
   np.testing.assert_allclose(product, plain, rtol=1e-5, atol=1e-5)
 
@@ -87,12 +87,12 @@ def test_patches_times_a_kernel_are_a_strided_convolution():
 def test_numbers_of_many_networks_are_those_of_each_by_its_definition(toy):
   """However many there are, a stack of one among them, and whatever the number of examples."""
   judged = toy.measurement.part(toy.load(None), toy.training.recipe, "recorded")
-  networks = [jax.jit(toy.network.init)(key) for key in jax.random.split(jax.random.key(3), 4)]
+  each = [jax.jit(toy.network.init)(key) for key in jax.random.split(jax.random.key(3), 4)]
   evaluate = jax.jit(toy.measurement.evaluate)
-  together = evaluate(jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=-1), *networks), judged)
+  together = evaluate(jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=-1), *each), judged)
   assert set(together) == {"test_loss", "test_error", "train_loss", "train_error"}
-  module = classifiers.MLP((5, 3))
-  for i, network in enumerate(networks):
+  module = networks.MLP((5, 3))
+  for i, network in enumerate(each):
     alone = evaluate(jax.tree.map(lambda x: x[..., None], network), judged)
     for split, examples in judged.splits.items():
       logits = module.apply({"params": network}, jnp.asarray(examples.images))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from g_pt.errors import ConfigError
-from g_pt.tasks import classifiers, population
+from g_pt.tasks import classifiers, networks, population
 from g_pt.tasks.supervised import OPTIMIZERS, SupervisedRecipe, minibatch_order
 
 RUNS, EPOCHS, PER_EPOCH = 3, 2, 5
@@ -85,7 +85,7 @@ def train(toy, data):
 @pytest.fixture(scope="module")
 def gradient(toy):
   """(theta, batch) -> gradient of one network's cross-entropy."""
-  module = classifiers.MLP((5, 3))
+  module = networks.MLP((5, 3))
 
   def loss(theta, batch):
     logits = module.apply({"params": toy.spec.unflatten(theta)}, batch.images)

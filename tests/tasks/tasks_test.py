@@ -10,7 +10,7 @@ import pytest
 
 from g_pt import tasks
 from g_pt.parameters.symmetry import permutation_index, random_permutations
-from g_pt.tasks import cartpole, classifiers, population
+from g_pt.tasks import cartpole, networks, population
 from g_pt.tasks.base import PARTS, Recipe
 from g_pt.tasks.datasets import Examples, Images
 
@@ -31,9 +31,9 @@ def stand_in(shape):
 
 # One network's own forward pass, parameters and inputs -> outputs [example, output], beside that of a stack.
 FORWARD = {
-  "digits": classifiers.MLP((10, 10)),
-  "mnist": classifiers.MLP((10, 10)),
-  "cifar10": classifiers.CNN((16, 32), 10),
+  "digits": networks.MLP((10, 10)),
+  "mnist": networks.MLP((10, 10)),
+  "cifar10": networks.CNN((16, 32), 10),
   "cartpole": cartpole.MLP((32, 32, 2), 0.01),
 }
 

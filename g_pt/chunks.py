@@ -1,0 +1,28 @@
+"""Many networks through one program of a fixed size: memory does not grow with their number, nor compilation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def size() -> int:
+  """Networks at once: what a CPU's caches hold, or keeps an accelerator busy."""
+  return 128 if jax.default_backend() == "cpu" else 1024
+
+
+def in_chunks(function: Callable[..., Any], *rows: Any, whole: bool = False) -> Any:
+  """`function` of arrays that lead with the network, some `size()` networks at once; its arrays lead with it, too.
+
+  More networks than that, or with `whole` any number, are filled up to a
+  multiple, so that one program serves all.
+  """
+  count, at_once = len(rows[0]), size()
+  if count <= at_once and not whole:
+    return function(*rows)
+  index = (jnp.arange(-(-count // at_once) * at_once) % count).reshape(-1, at_once)
+  parts = [function(*(jnp.asarray(x)[chosen] for x in rows)) for chosen in index]
+  return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:count], *parts)
