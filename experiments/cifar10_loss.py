@@ -47,7 +47,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.optimizers.update(networks=16, tuning_networks=4, points=20, optimizers=("nesterov", "adamw"))
   if variant == "smoke":
     config.corpus.update(runs=6, checkpoints=5, group_size=2, validation_runs=2, test_runs=2)
-    config.corpus.recipe.update(epochs=1, batch_size=2048, test_examples=100, train_examples=100)
+    config.corpus.recipe.update(epochs=1, batch_size=256, examples=2048, test_examples=100, train_examples=100)
     config.model.update(width=32, depth=1)
     config.train.update(steps=20, batch_size=16, microbatches=1, log_every=10, checkpoint_every=10, probe_every=10)
     config.train.optimizer = "adamw"  # Muon takes as long to compile as all else

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import typing
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -57,19 +58,33 @@ def default(task: str, metric: str, model: str = "neuron_transformer") -> Config
     "data_dir": placeholder(str),
     "corpus": {
       "path": placeholder(str),
-      **dataclasses.asdict(CorpusConfig()),
-      **dataclasses.asdict(SplitConfig()),
-      "only_up_to": placeholder(float),
-      "recipe": dataclasses.asdict(tasks.get(task).training.recipe),
+      **_plain(CorpusConfig()),
+      **_plain(SplitConfig()),
+      "recipe": _plain(tasks.get(task).training.recipe),
     },
-    "model": {"name": model, **dataclasses.asdict(models.get(model).config())},
+    "model": {"name": model, **_plain(models.get(model).config())},
     "evaluate": {
       "experiments": tuple(name for name, plugin in PLUGINS.items() if plugin.by_default),
-      **{name: dataclasses.asdict(plugin.evaluation.Settings()) for name, plugin in PLUGINS.items()},
+      **{name: _plain(plugin.evaluation.Settings()) for name, plugin in PLUGINS.items()},
     },
-    **{name: dataclasses.asdict(kind()) for name, kind in {**_DESCRIBED, **_PARTS}.items()},
+    **{name: _plain(kind()) for name, kind in {**_DESCRIBED, **_PARTS}.items()},
   }
   return ConfigDict(values)
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+  """Settings as a dictionary; where one may be nothing and is, a command line must know its type."""
+  hints = typing.get_type_hints(type(settings))
+  values = {}
+  for field in dataclasses.fields(settings):
+    value, kinds = getattr(settings, field.name), typing.get_args(hints[field.name])
+    if dataclasses.is_dataclass(value):
+      value = _plain(value)
+    elif value is None:
+      kind = next(kind for kind in kinds if kind is not type(None))
+      value = placeholder(typing.get_origin(kind) or kind)
+    values[field.name] = value
+  return values
 
 
 def parse(values: dict[str, Any]) -> Experiment:

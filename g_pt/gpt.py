@@ -68,7 +68,7 @@ class GPT:
 
   def ensemble(self, theta: Float[Array, "net parameter"], part: str = "recorded") -> dict[str, Float[Array, ""]]:
     """Every number of all flat networks as one, by the mean of their probabilities."""
-    return {name: value[0] for name, value in self._ensemble(theta, self._judged(part)).items()}
+    return self._ensemble(theta, self._judged(part))
 
   def decisions(self, theta: Float[Array, "net parameter"], part: str = "recorded") -> Decisions:
     """What flat networks choose on the inputs of a part."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from g_pt import sharding
-from g_pt.checkpointing import Checkpoints
+from g_pt.checkpointing import Checkpoints, History
 from g_pt.errors import UserError
 from g_pt.train.step import TrainState
 
@@ -74,3 +74,28 @@ def test_no_checkpoint_is_an_error_that_names_the_place(tmp_path):
     assert checkpoints.latest is None
     with pytest.raises(UserError, match=f"{tmp_path}: no checkpoint here"):
       checkpoints.restore(state_of(0))
+
+
+def test_a_history_keeps_every_step_and_what_was_there_before(tmp_path):
+  with History(tmp_path) as history:
+    for step in (2, 3, 5, 9):
+      history.save(step, state_of(step).average)
+  with History(tmp_path) as history:
+    # A training that was killed after step 9 comes to step 5 again.
+    history.save(5, state_of(7).average)
+    history.save(11, state_of(11).average)
+  with History(tmp_path, read_only=True) as history:
+    assert history.steps == [2, 3, 5, 9, 11]
+    for step in history.steps:
+      assert_same(history.restore(step, state_of(0).average), state_of(step).average)
+
+
+def test_weights_of_a_history_that_are_damaged_are_told_of_with_their_folder(tmp_path):
+  with History(tmp_path) as history:
+    history.save(2, state_of(2).average)
+  for file in tmp_path.glob("2/default/*"):
+    if file.is_file():
+      file.write_bytes(b"")
+  with History(tmp_path, read_only=True) as history:
+    with pytest.raises(UserError, match=f"{tmp_path / '2'}: weights not readable"):
+      history.restore(2, state_of(0).average)

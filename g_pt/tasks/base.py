@@ -110,7 +110,8 @@ class Measurement:
   # ConfigError where that is more than there is, ValueError on other names.
   part: Callable[[Data, Any, str], Judged]
   evaluate: Callable[[Stacked, Judged], Numbers]  # every number
-  ensemble: Callable[[Stacked, Judged], Numbers]  # of all the networks as one, by the mean of their probabilities
+  # Every number of all the networks as one, by the mean of their probabilities.
+  ensemble: Callable[[Stacked, Judged], dict[str, Float[Array, ""]]]
   decisions: Callable[[Stacked, Judged], Decisions]
   parts: tuple[str, ...] = PARTS
 

@@ -17,7 +17,7 @@ import numpy as np
 from g_pt.errors import ConfigError
 from g_pt.parameters import Parameters
 from g_pt.tasks import population, ppo, recipes
-from g_pt.tasks.base import Decisions, Measurement, Metric, Network, Numbers, Picture, Stacked, Task, Training
+from g_pt.tasks.base import Decisions, Measurement, Metric, Network, Picture, Stacked, Task, Training
 from g_pt.tasks.networks import mlp_hidden_layers
 
 EPISODES = 1024  # that there are in each part to measure a policy by; returns of a middling one vary by about 100
@@ -166,13 +166,13 @@ def evaluate(actor: Parameters, episodes: UInt32[Array | np.ndarray, "episode 2"
   return play(functools.partial(forward, actor), episodes)
 
 
-def ensemble(actors: Stacked, episodes: UInt32[Array | np.ndarray, "episode 2"]) -> Numbers:
+def ensemble(actors: Stacked, episodes: UInt32[Array | np.ndarray, "episode 2"]) -> dict[str, Float[Array, ""]]:
   """`Measurement.ensemble` of g_pt.tasks.base: the policy whose probabilities are the mean of theirs."""
 
   def policy(observations):
     return jnp.mean(jax.nn.softmax(population.by_vmap(forward)(actors, observations), axis=1), axis=2)
 
-  return {name: value[None] for name, value in play(policy, episodes).items()}
+  return play(policy, episodes)
 
 
 def decisions(actors: Stacked, episodes: UInt32[Array | np.ndarray, "episode 2"]) -> Decisions:

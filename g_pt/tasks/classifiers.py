@@ -83,14 +83,14 @@ def evaluate(classifier: Classifier, networks: Stacked, judged: Judged) -> Numbe
   return _numbers(functools.partial(classifier.logits, networks), judged, classifier.examples_at_once)
 
 
-def ensemble(classifier: Classifier, networks: Stacked, judged: Judged) -> Numbers:
+def ensemble(classifier: Classifier, networks: Stacked, judged: Judged) -> dict[str, Float[Array, ""]]:
   """`Measurement.ensemble` of g_pt.tasks.base: one network whose probabilities are the mean of theirs."""
 
   def logits(images):
     each = jax.nn.log_softmax(classifier.logits(networks, images), axis=1)
     return jax.nn.logsumexp(each, axis=2, keepdims=True) - math.log(each.shape[2])
 
-  return _numbers(logits, judged, classifier.examples_at_once)
+  return {name: value[0] for name, value in _numbers(logits, judged, classifier.examples_at_once).items()}
 
 
 def decisions(classifier: Classifier, networks: Stacked, judged: Judged) -> Decisions:
@@ -103,16 +103,16 @@ def decisions(classifier: Classifier, networks: Stacked, judged: Judged) -> Deci
   return Decisions(stacked.map_in_parts(chosen, test.images, classifier.examples_at_once), jnp.asarray(test.labels))
 
 
-def first_layer_picture(input_shape: tuple[int, ...], kernel: str) -> Picture:
+def first_layer_picture(input_shape: tuple[int, ...], layer: str) -> Picture:
   """The weights from the input to each unit of the first layer, as images."""
+  pixels = math.prod(input_shape)
+  side = math.isqrt(pixels)
+  square = (side, side, 1) if side * side == pixels else (1, pixels, 1)  # of inputs that are no images
 
   def tiles(parameters: Parameters) -> Float[Array, "tile row column channel"]:
-    weights = parameters[kernel]["kernel"]
-    shape = input_shape if weights.ndim == 2 else weights.shape[:-1]
-    image = weights.reshape(*shape, weights.shape[-1])
-    if len(shape) != 3:  # no image: a row of numbers
-      image = weights.reshape(1, -1, 1, weights.shape[-1])
-    return jnp.moveaxis(image, -1, 0)
+    kernel = parameters[layer]["kernel"]
+    shape = kernel.shape[:-1] if kernel.ndim == 4 else input_shape if len(input_shape) == 3 else square
+    return jnp.moveaxis(kernel.reshape(*shape, kernel.shape[-1]), -1, 0)
 
   return Picture(tiles, "first-layer filters, one a hidden unit")
 

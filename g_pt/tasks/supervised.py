@@ -33,6 +33,7 @@ class SupervisedRecipe(Settings):
 
   epochs: int = limited(25, least=1)
   batch_size: int = limited(128, least=1)  # a last, smaller batch of an epoch is left out
+  examples: int | None = limited(None, least=1)  # of the training set, the first that a run learns from; None: all
   optimizer: str = limited("nesterov", choices=OPTIMIZERS)
   learning_rate: float = limited(0.1, above=0)
   momentum: float = limited(0.9, least=0)
@@ -48,10 +49,17 @@ class SupervisedRecipe(Settings):
 
   def steps_per_epoch(self, data: Images) -> int:
     """Number of whole minibatches. Raises ConfigError where there is none."""
-    examples = data.train.labels.shape[0]
+    examples = self.examples_learned(data)
     if examples < self.batch_size:
       raise ConfigError(f"corpus.recipe.batch_size: {self.batch_size} is more than the {examples} training examples")
     return examples // self.batch_size
+
+  def examples_learned(self, data: Images) -> int:
+    """Number of training examples. Raises ConfigError where there are fewer than asked for."""
+    there = data.train.labels.shape[0]
+    if self.examples is not None and self.examples > there:
+      raise ConfigError(f"corpus.recipe.examples: {self.examples} is more than the {there} that there are")
+    return self.examples or there
 
   def decay(self, data: Images) -> Float[np.ndarray, "step"]:
     """The factor on the learning rate of each step."""
@@ -150,7 +158,7 @@ def train_runs(
   recipes.check_decay(decay, recipe, data)
   spec = objective.network.spec
   order_key, batch_key = jax.random.split(key)
-  order = minibatch_order(order_key, data.train.labels.shape[0], recipe)
+  order = minibatch_order(order_key, recipe.examples_learned(data), recipe)
   init, descend = rule(recipe)
 
   def total_loss(stacked, batch):

@@ -152,6 +152,28 @@ def test_a_corpus_without_records_is_told_of(spec):
     PairsConfig(weighting="uniform", records=True)
 
 
+@pytest.mark.parametrize("higher_is_better", [False, True])
+def test_only_up_to_leaves_out_what_is_better_and_what_follows_it(spec, higher_is_better):
+  rng = np.random.default_rng(0)
+  values = rng.normal(size=(RUNS, CHECKPOINTS)).astype(np.float32)
+  metric = Metric(label="x", higher_is_better=higher_is_better, best_prompt=0.0)
+  runs = Runs(np.zeros((RUNS, CHECKPOINTS, spec.size), np.float32), values)
+  level = 0.7 if higher_is_better else -0.7
+  source = pair_source(runs, metric, PairsConfig(bins=4), level)
+  run, start, target = draw_places(source, PairsConfig(bins=4), KEY, DRAWS)
+  better = values > level if higher_is_better else values < level
+  seen = {(int(r), int(t)) for r, t in zip(run, target)}
+  assert seen == {(r, t) for r in range(RUNS) for t in range(1, CHECKPOINTS) if not better[r, : t + 1].any()}
+  assert not better[np.asarray(run), np.asarray(start)].any()
+
+
+def test_only_up_to_where_nothing_is_left_or_pairs_are_uniform_is_told_of(runs):
+  with pytest.raises(ConfigError, match="corpus.only_up_to: no checkpoint of the corpus is as bad as 9.0"):
+    pair_source(runs, METRIC, PairsConfig(), 9.0)
+  with pytest.raises(ConfigError, match="corpus.only_up_to: for train.pairs.weighting=metric alone, not uniform"):
+    pair_source(runs, METRIC, PairsConfig(weighting="uniform"), 1.0)
+
+
 def test_initial_fraction_adds_starts_at_the_initial_network(runs, spec):
   def at_first(fraction):
     _, _, start, target = draw(runs, spec, weighting="metric", initial_fraction=fraction)

@@ -7,25 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from g_pt import config
-from g_pt.corpus.split import split_runs
 from g_pt.corpus.store import Corpus
 from g_pt.evaluation import alignment, corpus, model, one_update
-from g_pt.evaluation.base import Context
 from g_pt.optimizers import baselines
-
-
-@pytest.fixture(scope="module")
-def experiment(smoke_values):
-  return config.parse(smoke_values)
-
-
-@pytest.fixture(scope="module")
-def context(gpt, smoke_workdir, experiment, tmp_path_factory):
-  """seed -> Context, the optimizers' curves in a folder of its own."""
-  opened = Corpus.open(smoke_workdir / "corpus")
-  split = split_runs(opened, experiment.split)
-  return lambda seed: Context(gpt, opened, split, seed, 7.25, experiment.optimizers, tmp_path_factory.mktemp("curves"))
 
 
 @pytest.fixture(scope="module")

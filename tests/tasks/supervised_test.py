@@ -169,6 +169,22 @@ def test_steps_leave_out_the_last_smaller_batch(data):
     SupervisedRecipe(batch_size=44).steps(data)
 
 
+def test_a_run_learns_from_the_first_examples_alone(toy, data, initial):
+  recipe = SupervisedRecipe(epochs=2, batch_size=8, examples=19)
+  assert recipe.steps(data) == 4
+  run = jax.jit(functools.partial(toy.training.run, recipe))
+
+  def trained(data):
+    rates = jnp.full(len(initial), recipe.learning_rate)
+    return run(data, initial, rates, recipe.decay(data), jax.random.key(0), jnp.array([0, 4]))
+
+  others = np.array(data.train.images)
+  others[19:] = np.nan
+  np.testing.assert_array_equal(trained(data), trained(data._replace(train=data.train._replace(images=others))))
+  with pytest.raises(ConfigError, match="corpus.recipe.examples: 44 is more than the 43 that there are"):
+    SupervisedRecipe(batch_size=8, examples=44).steps(data)
+
+
 def test_no_more_examples_are_measured_than_there_are(toy, data):
   for field, there in (("test_examples", 17), ("train_examples", 43)):
     toy.measurement.part(data, dataclasses.replace(toy.training.recipe, **{field: there}), "recorded")

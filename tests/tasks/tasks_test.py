@@ -124,6 +124,52 @@ def test_every_part_is_measured_by_finite_numbers_and_the_recorded_one_by_every_
     assert by_part["final"][name] != by_part["recorded"][name], name
 
 
+def stack_of(task, count):
+  """Different initial networks, stacked."""
+  keys = jax.random.split(jax.random.key(5), count)
+  each = [jax.jit(task.network.init)(key) for key in keys]
+  return jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=-1), *each)
+
+
+def test_an_ensemble_of_one_network_is_that_network(case, evaluate):
+  """And of one twice; two others are another."""
+  task, data, network = case
+  judged = task.measurement.part(data, short(task), "recorded")
+  together = jax.jit(task.measurement.ensemble)
+  alone = evaluate(network)
+  for count in (1, 2):
+    stacked = jax.tree.map(lambda x, copies=count: jnp.stack([x] * copies, axis=-1), network)
+    found = together(stacked, judged)
+    assert set(found) == set(alone)
+    for name, value in found.items():
+      np.testing.assert_allclose(value, alone[name][0], rtol=1e-4, err_msg=name)
+  each, found = task.measurement.evaluate(stack_of(task, 3), judged), together(stack_of(task, 3), judged)
+  if isinstance(data, Images):  # by Jensen's inequality
+    assert found["test_loss"] < each["test_loss"].mean()
+  else:
+    assert found["episode_return"].shape == ()
+
+
+def test_decisions_are_those_that_are_measured(case, evaluate):
+  task, data, network = case
+  judged = task.measurement.part(data, short(task), "recorded")
+  chosen, right = jax.jit(task.measurement.decisions)(stack_of(task, 3), judged)
+  if not isinstance(data, Images):
+    assert right is None and set(np.unique(chosen)) == {0, 1} and chosen.shape[1] == 3
+    return
+  error = 100 * np.mean(np.asarray(chosen) != np.asarray(right)[:, None], axis=0)
+  np.testing.assert_allclose(error, task.measurement.evaluate(stack_of(task, 3), judged)["test_error"], rtol=1e-4)
+
+
+def test_a_picture_shows_the_network(case):
+  """Of every task tiles of 1 or 3 channels, which change with the network."""
+  task, _, network = case
+  tiles = jax.jit(task.network.picture.tiles)(network)
+  assert tiles.ndim == 4 and tiles.shape[3] in (1, 3) and np.isfinite(tiles).all()
+  other = task.network.picture.tiles(jax.tree.map(lambda x: x + 0.1, network))
+  assert np.abs(tiles - other).max() > 1e-3 and task.network.picture.caption
+
+
 def test_the_whole_is_both_parts(case):
   task, data, _ = case
   if not isinstance(data, Images):

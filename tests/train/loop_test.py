@@ -1,5 +1,6 @@
 """Training goes down, can be killed and resumed bit for bit, and stops where it diverges."""
 
+import dataclasses
 import json
 
 import jax
@@ -8,13 +9,13 @@ import numpy as np
 import pytest
 
 from g_pt import tasks, workdir
-from g_pt.checkpointing import Checkpoints
+from g_pt.checkpointing import Checkpoints, History
 from g_pt.corpus.pairs import PairsConfig, Runs, draw_pairs, pair_source
 from g_pt.corpus.split import SplitConfig, split_runs
 from g_pt.corpus.store import Corpus
 from g_pt.keys import stream
 from g_pt.train.log import DivergenceError
-from g_pt.train.loop import train
+from g_pt.train.loop import history_steps, train
 
 
 class Killed(Exception):
@@ -113,6 +114,30 @@ def test_killed_and_resumed_is_the_same_bit_for_bit(last_state, run, uninterrupt
   assert_same(state, last_state(uninterrupted)[1])
   assert_same(average, state.average)
   assert lines(tmp_path) == lines(uninterrupted)
+
+
+def history_of(directory, fresh):
+  """step -> averaged weights that stayed."""
+  with History(directory / workdir.HISTORY, read_only=True) as history:
+    return {step: jax.device_get(history.restore(step, fresh.average)) for step in history.steps}
+
+
+def test_averaged_weights_of_some_steps_stay(last_state, run, uninterrupted, tmp_path, config, fresh):
+  found = history_of(uninterrupted, fresh)
+  assert set(found) == history_steps(config) and max(found) == 11
+  assert_same(found[11], last_state(uninterrupted)[1].average)
+  with pytest.raises(Killed):
+    run(tmp_path, probe=killed_at(1))
+  run(tmp_path)
+  assert_same(history_of(tmp_path, fresh), found)
+
+
+def test_steps_of_the_history_are_even_in_their_logarithm(config):
+  many = dataclasses.replace(config, steps=6400, history=7)
+  assert history_steps(many) == {100, 200, 400, 800, 1600, 3200, 6400}
+  assert history_steps(dataclasses.replace(many, history=1)) == {6400}
+  assert history_steps(dataclasses.replace(many, history=0)) == set()
+  assert history_steps(dataclasses.replace(many, steps=3)) == {1, 2, 3}
 
 
 def test_a_finished_training_is_left_alone(last_state, run, uninterrupted):
