@@ -28,20 +28,21 @@ def styles(count: int) -> list[tuple[str, str, str]]:
   return [STYLES[i % len(STYLES)] for i in range(count)]
 
 
-def without_outliers(values: Float[np.ndarray, "value"], start: float, higher_is_better: bool) -> tuple[float, float]:
+def without_outliers(
+  values: Float[np.ndarray, "value"], start: float, higher_is_better: bool, beyond: float = 0.25
+) -> tuple[float, float]:
   """An axis from the best value to a little beyond the start; what diverges leaves it.
 
-  A start that is not finite is taken to be the median. ValueError where no value is finite.
+  `beyond` is a share of the way between the two. ValueError where no value is finite.
   """
   values = values[np.isfinite(values)]
   if not values.size:
     raise ValueError("no value is finite")
-  start = start if np.isfinite(start) else float(np.median(values))
   best = float(values.max() if higher_is_better else values.min())
   worst = float(values.min() if higher_is_better else values.max())
   span = abs(start - best) or 1.0
   sign = 1.0 if higher_is_better else -1.0
-  worst = start - sign * min(abs(worst - start), 0.25 * span)
+  worst = start - sign * min(abs(worst - start), beyond * span)
   low, high = sorted((best + sign * 0.06 * span, worst - sign * 0.06 * span))
   return low, high
 
@@ -57,23 +58,34 @@ def common_range(*values: Float[np.ndarray, "..."]) -> tuple[float, float]:
   return float(low - margin), float(high + margin)
 
 
-def fit(figure: go.Figure, values: Iterable[Float[np.ndarray, "..."]], start: float, metric: Metric) -> go.Figure:
-  """The metric's axis from the best of `values` to a little beyond `start`, logarithmic where they ask for it."""
+def fit(
+  figure: go.Figure, values: Iterable[Float[np.ndarray, "..."]], start: float, metric: Metric, beyond: float = 0.25
+) -> go.Figure:
+  """The metric's axis from the best of `values` to a little beyond `start`, logarithmic where that is far.
+
+  A start that is not finite is taken to be the median.
+  """
   everything = _finite(values)
   if not everything.size:
-    return figure
-  if not _by_ratio(everything, metric):
-    return figure.update_yaxes(range=without_outliers(everything, start, metric.higher_is_better))
-  start = float(np.log10(start)) if start > 0 else np.nan
-  return _logarithmic(figure, without_outliers(np.log10(everything), start, False))
+    return figure.update_yaxes(range=(0.0, 1.0))
+  start = start if np.isfinite(start) else float(np.median(everything))
+  if not _by_ratio(everything.min(), start, metric):
+    return figure.update_yaxes(range=without_outliers(everything, start, metric.higher_is_better, beyond))
+  return _logarithmic(figure, without_outliers(np.log10(everything), float(np.log10(start)), False, beyond))
 
 
 def hold(figure: go.Figure, values: Iterable[Float[np.ndarray, "..."]], metric: Metric) -> go.Figure:
-  """The metric's axis with all but the outermost of `values`, logarithmic where they ask for it."""
+  """The metric's axis with all but the outermost of `values`, logarithmic where they lie far apart."""
   everything = _finite(values)
-  if not _by_ratio(everything, metric):
+  if not everything.size or not _by_ratio(*np.quantile(everything, [0.0, 0.995]), metric):
     return figure.update_yaxes(range=common_range(everything))
   return _logarithmic(figure, common_range(np.log10(everything)))
+
+
+def ends(figure: go.Figure) -> tuple[float, float]:
+  """Lowest and highest value on the axis of a metric that one of these functions has set."""
+  low, high = figure.layout.yaxis.range
+  return (10**low, 10**high) if figure.layout.yaxis.type == "log" else (low, high)
 
 
 def counts(figure: go.Figure, shown: Iterable[int]) -> go.Figure:
@@ -88,9 +100,9 @@ def _finite(values: Iterable[Float[np.ndarray, "..."]]) -> Float[np.ndarray, "va
   return everything[np.isfinite(everything)]
 
 
-def _by_ratio(values: Float[np.ndarray, "value"], metric: Metric) -> bool:
+def _by_ratio(lowest: float, highest: float, metric: Metric) -> bool:
   """Whether values go so far down, towards a best of 0, that a linear axis would show them all alike."""
-  return bool(not metric.higher_is_better and values.size and values.min() > 0 and values.max() > 8 * values.min())
+  return bool(not metric.higher_is_better and 0 < 8 * lowest < highest)
 
 
 def _logarithmic(figure: go.Figure, exponents: tuple[float, float]) -> go.Figure:

@@ -35,6 +35,9 @@ def section(found: Evaluated, view: View) -> Section:
     drawn[title] = figure(*values[runs, part], view.metric, _RUNS[runs][1], shown)
     if runs == "test":
       _add_without_model(drawn[title], found, part)
+    if any(way in found.summary for way in _WITHOUT):
+      # The same room for the longer legend below all of them, so that they stand side by side.
+      drawn[title].update_layout(height=marks.HEIGHT + 180, margin={"b": 176})
   return Section("Do networks get what is asked for?", _caption(found, view.metric), drawn)
 
 

@@ -14,7 +14,6 @@ from g_pt.report.results import Evaluated
 from g_pt.tasks.base import Metric
 
 _PARTS = {"recorded": marks.GPT, "final": marks.TRAINING_RUNS}
-_AROUND = 1.5  # how far the closer look goes to this side of the edge, in lengths of what is beyond it
 
 
 def section(found: Evaluated, view: View) -> Section:
@@ -23,14 +22,14 @@ def section(found: Evaluated, view: View) -> Section:
   edge, ends = summary["edge"], summary["run_ends"]
   drawn = {"Achieved against prompted": figure(prompt, achieved, edge, ends, view.metric)}
   gain = view.metric.gain
-  beyond = abs(summary["best_prompt"] - edge)
-  near = (gain(prompt) >= gain(edge)) | (np.abs(prompt - edge) <= _AROUND * beyond)
   note = ""
-  if gain(summary["best_prompt"]) <= gain(edge):
-    note = "The best that one asks for was learned: nothing lies beyond."
-  elif 2 < near.sum() < near.size:
+  if gain(summary["best_prompt"]) > gain(edge):
+    # What is beyond, the edge and one prompt more.
+    near = np.argsort(-gain(prompt))[: int((gain(prompt) >= gain(edge)).sum()) + 1]
     near_by = {part: values[:, near] for part, values in achieved.items()}
     drawn["Beyond the edge, a closer look"] = figure(prompt[near], near_by, edge, ends, view.metric)
+  else:
+    note = "The best that one asks for was learned: nothing lies beyond."
   return Section("Prompts beyond what was learned", _caption(found, view.metric), drawn, note)
 
 
@@ -77,7 +76,9 @@ def figure(
   drawn.add_trace(marks.line(x[[0, -1]], np.full(2, run_ends), name, line, hoverinfo="skip"))
   _shade(drawn, x, edge, metric)
   drawn.update_yaxes(range=axes.common_range(*bands, x, np.asarray([run_ends])))
-  drawn.update_xaxes(unifiedhovertitle={"text": "prompted %{x:.3g}"})
+  margin = 0.03 * float(x[-1] - x[0])
+  shown = [float(x[0]) - margin, float(x[-1]) + margin]
+  drawn.update_xaxes(range=shown, unifiedhovertitle={"text": "prompted %{x:.3g}"})
   return drawn.update_layout(height=marks.HEIGHT + 60)
 
 

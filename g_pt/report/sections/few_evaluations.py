@@ -67,7 +67,7 @@ def figure(summary: Mapping[str, Any], what: str, label: str) -> go.Figure:
   for row in rows:
     if _is_chosen(row, summary):
       ring = {"symbol": "circle-open", "size": 15, "color": marks.GPT, "line": {"width": 2.5}}
-      drawn.add_trace(marks.point(row["evaluations"], row[what]["recorded"], ring, "chosen"))
+      drawn.add_trace(marks.point(float(row["evaluations"]), row[what]["recorded"], ring, "chosen"))
   axes.counts(drawn, (row["evaluations"] for row in rows))
   drawn.update_xaxes(unifiedhovertitle={"text": "evaluations: %{x}"})
   return drawn.update_layout(height=marks.HEIGHT + 40)

@@ -98,11 +98,11 @@ def _caption(found: Evaluated) -> str:
   summary = found.summary
   optimizer = words.optimizer(summary["optimizer"])
   caption = (
-    f"{optimizer}, the optimizer that is soonest at the final level of a training run from initial networks, goes on "
-    f"from four starts: {summary['networks']} initial networks, the same after one G.pt update, checkpoints of the "
-    "corpus whose recorded value is nearest to the prompt, and soups, which are means of run ends with their units "
-    "matched. Each start has the learning rate and the decay chosen for it, on other networks. Lines are means, bands "
-    "the middle 80 % of networks."
+    f"{optimizer} is the optimizer that first takes initial networks to the level at which training runs end, or comes "
+    f"nearest to it. Here it goes on from {len(summary['starts'])} starts: {summary['networks']} initial networks, the "
+    "same after one G.pt update, as many checkpoints of the corpus whose recorded value is nearest to the prompt, and "
+    "soups, which are means of run ends with their units matched. Each start has the learning rate and the decay "
+    "chosen for it, on other networks. Lines are means, bands the middle 80 % of networks."
   )
   if any(start["decay"] is not None and start["decay"] < 1 for start in summary["starts"].values()):
     caption += " A line ends where its learning rate has decayed to 0, and its mean over log(1 + step) ends there, too."

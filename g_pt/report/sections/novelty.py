@@ -91,11 +91,12 @@ def figure(
         hovertemplate=hover, legendrank=rank.index(kind) + 1,
       )  # fmt: skip
     )
+  axes.hold(drawn, [of_kind.metric for of_kind in points.values()], metric)
   if median_distance is not None:
     line = {"color": marks.NEUTRAL, "dash": "dash", "width": 1.5}
-    text = "median among training ends"
-    drawn.add_vline(x=median_distance, line=line, annotation_text=text, annotation_position="top left")
-  axes.hold(drawn, [of_kind.metric for of_kind in points.values()], metric)
+    name = f"median among training ends, {words.number(median_distance)}"
+    across = [median_distance] * 2
+    drawn.add_trace(marks.line(across, axes.ends(drawn), name, line, hoverinfo="skip", legendrank=len(rank) + 1))
   return drawn.update_layout(hovermode="closest", height=marks.HEIGHT + 140)
 
 

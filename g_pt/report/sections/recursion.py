@@ -14,6 +14,7 @@ from g_pt.report.results import Evaluated
 from g_pt.tasks.base import Metric
 
 _OWN = "own"
+_BEYOND = 0.4  # how much of the axis is for what is worse than the task's own init
 _JUDGED = 3  # updates after which the worst init is a key number
 
 
@@ -72,11 +73,13 @@ def figure(values: Mapping[str, Float[np.ndarray, "net update"]], prompt: float,
     drawn.add_trace(
       marks.line(updates, mean, labels[_OWN], line, mode="lines+markers", legendgroup=labels[_OWN], legendrank=1)
     )
-  line = {"color": marks.NEUTRAL, "dash": "dash", "width": 1.5}
-  across = np.full(updates.shape, prompt)
-  drawn.add_trace(marks.line(updates, across, f"the prompt, {words.setting(prompt)}", line, hoverinfo="skip"))
   start = values[_OWN if _OWN in labels else others[0]][:, 0].mean()
-  axes.fit(drawn, [of_init.mean(axis=0) for of_init in values.values()], float(start), metric)
+  axes.fit(drawn, [of_init.mean(axis=0) for of_init in values.values()], float(start), metric, _BEYOND)
+  low, high = axes.ends(drawn)
+  if low < prompt < high:
+    line = {"color": marks.NEUTRAL, "dash": "dash", "width": 1.5}
+    across = np.full(updates.shape, prompt)
+    drawn.add_trace(marks.line(updates, across, f"the prompt, {words.setting(prompt)}", line, hoverinfo="skip"))
   drawn.update_xaxes(dtick=1, unifiedhovertitle={"text": "after %{x} updates"})
   return drawn.update_layout(height=marks.HEIGHT + 70, legend={"itemwidth": 40})
 
