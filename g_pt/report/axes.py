@@ -69,7 +69,7 @@ def fit(
   if not everything.size:
     return figure.update_yaxes(range=(0.0, 1.0))
   start = start if np.isfinite(start) else float(np.median(everything))
-  if not _by_ratio(everything.min(), start, metric):
+  if not _by_ratio(float(everything.min()), start, metric):
     return figure.update_yaxes(range=without_outliers(everything, start, metric.higher_is_better, beyond))
   return _logarithmic(figure, without_outliers(np.log10(everything), float(np.log10(start)), False, beyond))
 
@@ -77,7 +77,7 @@ def fit(
 def hold(figure: go.Figure, values: Iterable[Float[np.ndarray, "..."]], metric: Metric) -> go.Figure:
   """The metric's axis with all but the outermost of `values`, logarithmic where they lie far apart."""
   everything = _finite(values)
-  if not everything.size or not _by_ratio(*np.quantile(everything, [0.0, 0.995]), metric):
+  if not everything.size or not _by_ratio(float(everything.min()), float(np.quantile(everything, 0.995)), metric):
     return figure.update_yaxes(range=common_range(everything))
   return _logarithmic(figure, common_range(np.log10(everything)))
 
@@ -109,4 +109,5 @@ def _logarithmic(figure: go.Figure, exponents: tuple[float, float]) -> go.Figure
   low, high = exponents
   shown = marks.ticks(10**low, 10**high, (1, 2, 5) if high - low < 2.5 else (1,))
   text = [f"{tick:g}" for tick in shown]
+  figure.layout.yaxis.title.text += " (logarithmic)"
   return figure.update_yaxes(type="log", range=[low, high], tickvals=shown, ticktext=text)

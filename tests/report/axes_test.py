@@ -21,7 +21,7 @@ def empty():
 
 def test_a_loss_that_falls_by_decades_is_seen_by_ratio(empty, loss):
   figure = axes.fit(empty(), [np.asarray([2.3, 0.5, 0.09, np.inf, 1e9])], 2.3, loss)
-  assert figure.layout.yaxis.type == "log"
+  assert figure.layout.yaxis.type == "log" and figure.layout.yaxis.title.text == "loss (logarithmic)"
   low, high = axes.ends(figure)
   assert 0.05 < low < 0.09 and 2.3 < high < 7
   assert figure.layout.yaxis.ticktext == ("0.1", "0.2", "0.5", "1", "2", "5")
@@ -41,7 +41,6 @@ def test_a_return_is_seen_by_difference_with_its_best_on_top(empty, loss):
   figure = axes.fit(empty(), [np.asarray([20.0, 500.0, -1e9])], 20.0, reward)
   low, high = axes.ends(figure)
   assert figure.layout.yaxis.type is None and -140 < low < 20 and 500 < high < 550
-
 
 
 def test_more_of_what_is_worse_is_shown_where_it_is_asked_for(empty, loss):

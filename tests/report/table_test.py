@@ -120,3 +120,27 @@ def test_an_evaluation_without_rows_has_no_table(write_workdir, values, sections
   summaries["one_update"]["optimizers"] = {}
   text = page.summary_text(write_workdir(), values, sections)
   assert "Optimizers" not in text and "Too near" not in text and "One update" in text
+
+
+def test_known_names_come_in_their_order_and_others_last():
+  assert words.known(["new", "soup", "initial"], words.STARTS) == {
+    "initial": "initial networks",
+    "soup": "soups of run ends",
+    "new": "new",
+  }
+  assert list(words.known(["new", "soup", "initial"], words.STARTS)) == ["initial", "soup", "new"]
+  assert list(words.kinds(["noise 0.3", "samples"]).values()) == ["samples of G.pt", "training ends, noise 0.3"]
+
+
+@pytest.mark.parametrize(
+  ("value", "expected"), [(None, "-"), (0.0, "0 %"), (0.03125, "3.12 %"), (0.38, "38 %"), (1, "100 %")]
+)
+def test_a_share_is_in_percent(value, expected):
+  assert words.share(value) == expected
+
+
+@pytest.mark.parametrize(
+  ("names", "expected"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")]
+)
+def test_names_are_listed_as_one_says_them(names, expected):
+  assert words.listed(names) == expected

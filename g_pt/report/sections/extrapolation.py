@@ -39,9 +39,7 @@ def tables(found: Evaluated, view: View) -> tuple[Table, ...]:
   header = ("", "at the edge", "best", "for the prompt", "slope within", "slope beyond")
   fields = ("at_edge", "best", "best_prompt", "slope_within", "slope_beyond")
   rows = tuple(
-    (words.PARTS[part], *(words.number(summary[part][field]) for field in fields))
-    for part in _PARTS
-    if part in summary
+    (words.PARTS[part], *(words.number(summary[part][field]) for field in fields)) for part in _PARTS if part in summary
   )
   return (Table(f"Prompts beyond the best that was learned, {words.number(summary['edge'])}", header, rows),)
 

@@ -87,17 +87,23 @@ def figure(
     hover = f"{labels[kind]}<br>%{{x:.3g}}, %{{y:.3g}}<extra></extra>"
     drawn.add_trace(
       go.Scatter(
-        x=points[kind].x, y=points[kind].metric, name=labels[kind], mode="markers", marker=marker,
-        hovertemplate=hover, legendrank=rank.index(kind) + 1,
-      )  # fmt: skip
+        x=points[kind].x,
+        y=points[kind].metric,
+        name=labels[kind],
+        mode="markers",
+        marker=marker,
+        hovertemplate=hover,
+        legendrank=rank.index(kind) + 1,
+      )
     )
   axes.hold(drawn, [of_kind.metric for of_kind in points.values()], metric)
   if median_distance is not None:
     line = {"color": marks.NEUTRAL, "dash": "dash", "width": 1.5}
-    name = f"median among training ends, {words.number(median_distance)}"
+    name = f"median distance, {words.number(median_distance)}"
     across = [median_distance] * 2
     drawn.add_trace(marks.line(across, axes.ends(drawn), name, line, hoverinfo="skip", legendrank=len(rank) + 1))
-  return drawn.update_layout(hovermode="closest", height=marks.HEIGHT + 140)
+  # Room for the legend, so that figures side by side are of one height.
+  return drawn.update_layout(hovermode="closest", height=marks.HEIGHT + 170, margin={"b": 190})
 
 
 def verdict(summary: Mapping[str, Any], metric: Metric) -> str:
@@ -143,7 +149,7 @@ def _performs(summary: Mapping[str, Any], metric: Metric) -> str:
   as_good = metric.gain(samples) >= metric.gain(unseen)
   found = "as good as" if as_good else "worse than"
   numbers = f"{words.number(samples)} and {words.number(unseen)}"
-  return f"On held-out data samples are {found} ends of unseen runs ({metric.label}: {numbers})."
+  return f"On held-out data samples are {found} ends of unseen runs: {metric.label} {numbers}."
 
 
 def _points(found: Evaluated, field: str) -> dict[str, Points]:
@@ -182,11 +188,11 @@ def _caption(found: Evaluated) -> str:
   worse, farther = _JUDGED
   return (
     f"Samples for {words.setting(summary['prompt'])} from test runs' initial networks, beside {summary['references']} "
-    "ends of training runs and what can be made of these without a model (the audit of "
-    f"{published.AUDIT}). Distances are of weights, after hidden units are matched. Similarity is the largest share of "
-    "misclassified images in common with a training end, of those that either gets wrong; disagreement the share of "
-    "inputs on which a network chooses otherwise than the training end nearest to it. Novel and performant are "
-    f"networks at most {words.share(worse)} worse than the median training end and farther from all of them than "
-    f"{farther} × their own median distance to the nearest other; the table has other bounds. Ends of unseen runs show "
-    "what new networks are like."
+    f"ends of training runs and what can be made of these without a model (the audit of {published.AUDIT}). Distances "
+    "are of weights, after hidden units are matched; dashed is the median distance of training ends from the nearest "
+    "other. Similarity is the largest share of misclassified images in common with a training end, of those that "
+    "either gets wrong; disagreement the share of inputs on which a network chooses otherwise than the training end "
+    f"nearest to it. Novel and performant are networks at most {words.share(worse)} worse than the median training end "
+    f"and farther from all of them than {farther} × their own median distance to the nearest other; the table has "
+    "other bounds. Ends of unseen runs show what new networks are like."
   )

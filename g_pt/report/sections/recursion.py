@@ -74,9 +74,11 @@ def figure(values: Mapping[str, Float[np.ndarray, "net update"]], prompt: float,
       marks.line(updates, mean, labels[_OWN], line, mode="lines+markers", legendgroup=labels[_OWN], legendrank=1)
     )
   start = values[_OWN if _OWN in labels else others[0]][:, 0].mean()
-  axes.fit(drawn, [of_init.mean(axis=0) for of_init in values.values()], float(start), metric, _BEYOND)
-  low, high = axes.ends(drawn)
-  if low < prompt < high:
+  shown = [of_init.mean(axis=0) for of_init in values.values()]
+  # By ratio, no axis gets to 0.
+  shown += [np.asarray([prompt])] if prompt else []
+  axes.fit(drawn, shown, float(start), metric, _BEYOND)
+  if prompt:
     line = {"color": marks.NEUTRAL, "dash": "dash", "width": 1.5}
     across = np.full(updates.shape, prompt)
     drawn.add_trace(marks.line(updates, across, f"the prompt, {words.setting(prompt)}", line, hoverinfo="skip"))

@@ -39,7 +39,7 @@ def test_figures_show_every_network(found, view, arrays):
 def test_the_median_distance_is_a_line_from_end_to_end(found, view):
   of_distance, of_similarity = novelty.section(found("novelty"), view).figures.values()
   (line,) = [trace for trace in of_distance.data if trace.mode == "lines"]
-  assert line.name == "median among training ends, 4.57"
+  assert line.name == "median distance, 4.57"
   assert set(line.x) == {4.5678} and tuple(line.y) == axes.ends(of_distance)
   assert not [trace for trace in of_similarity.data if trace.mode == "lines"]
 
@@ -108,7 +108,7 @@ def test_the_best_that_can_be_found(verdict):
     "Samples are at least as far from the nearest training end as training ends are (1.05 ×): no copies. Samples of "
     "different starts differ more than those of one start (4.90 and 2.10 apart): where one starts counts. 62.5 % of "
     "the samples are novel and performant, more than of anything made without a model. On held-out data samples are "
-    "as good as ends of unseen runs (test loss (nats): 0.0834 and 0.0923)."
+    "as good as ends of unseen runs: test loss (nats) 0.0834 and 0.0923."
   )
 
 

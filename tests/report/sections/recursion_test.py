@@ -29,7 +29,7 @@ def test_every_init_has_a_line_of_its_own(drawn, arrays):
     np.testing.assert_array_equal(lines[name].x, np.arange(11))
   assert np.isnan(lines["Kaiming fan-out"].y[1])  # a gap
   looks = {(line.line.color, line.line.dash) for line in lines.values()}
-  assert len(looks) == len(lines) == 3
+  assert len(looks) == len(lines) == 4  # and the prompt
   (band,) = [trace for trace in drawn().data if trace.fill == "toself"]
   low, high = np.quantile(arrays["recursion"]["own.recorded"], [0.1, 0.9], axis=0)
   np.testing.assert_allclose(band.y, np.concatenate([high, low[::-1]]))
@@ -39,14 +39,14 @@ def test_far_off_values_leave_the_axis(drawn, arrays):
   arrays["recursion"]["kaiming_fan_out.recorded"][:, 0] = 1e30
   arrays["recursion"]["kaiming_fan_out.recorded"][0, 2] = np.inf
   low, high = axes.ends(drawn())
-  assert 0.05 < low < 0.09 and 2.4 < high < 12
+  assert 0.03 < low < 0.05 and 2.4 < high < 15
 
 
-def test_the_prompt_is_shown_where_the_axis_goes_that_far(drawn, summaries):
-  summaries["recursion"]["prompt"] = 0.08
-  assert set(by_name(drawn())["the prompt, 0.08"].y) == {0.08}
+def test_the_prompt_is_shown_where_an_axis_by_ratio_gets_to_it(drawn, summaries):
+  assert set(by_name(drawn())["the prompt, 0.05"].y) == {0.05} and axes.ends(drawn())[0] < 0.05
   summaries["recursion"]["prompt"] = 0.0
   assert not [name for name in by_name(drawn()) if "the prompt" in name]
+  assert drawn().layout.yaxis.type == "log"
 
 
 def test_other_inits_alone_are_drawn_too(found, view, summaries):
