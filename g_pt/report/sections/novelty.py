@@ -180,7 +180,7 @@ def _novel(summary: Mapping[str, Any]) -> Table:
   header = tuple(f"{words.share(row['worse'])}, {row['farther']} ×" for row in rows)
   labels = words.kinds(rows[0]["shares"]) if rows else {}
   body = ((label, *(words.share(row["shares"][kind]) for row in rows)) for kind, label in labels.items())
-  return Table("Novel and performant (at most so much worse, beyond)", ("", *header), tuple(body))
+  return Table("Novel and performant (at most so much worse, so much farther)", ("", *header), tuple(body))
 
 
 def _caption(found: Evaluated) -> str:
