@@ -264,4 +264,11 @@ def steps_to_match(
     "learning_rate": float(fresh.learning_rate[choice]),
     "decay": None if math.isinf(decay) else decay,
     "best_mean": float(np.nanmax(mean) if higher else np.nanmin(mean)),
+    "first_step": _after_one_step(step, mean),
   }
+
+
+def _after_one_step(step: Int[np.ndarray, "point"], mean: Float[np.ndarray, "point"]) -> float | None:
+  """The mean at step 1; None where a curve has no such point, or diverges there."""
+  first = mean[step == 1]
+  return float(first[0]) if len(first) and np.isfinite(first[0]) else None

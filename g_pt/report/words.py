@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 import math
 
@@ -15,6 +15,31 @@ _OPTIMIZERS = {
   "adam": "Adam",
   "adamw": "AdamW",
   "rmsprop": "RMSprop",
+}
+# In the order in which they are shown: kinds of init, ways to start an optimizer, networks that novelty is judged by.
+INITS = {
+  "own": "the task's own",
+  "half": "the task's own, times 0.5",
+  "double": "the task's own, times 2",
+  "xavier_normal": "Xavier normal",
+  "xavier_uniform": "Xavier uniform",
+  "orthogonal": "orthogonal",
+  "kaiming_fan_in": "Kaiming fan-in",
+  "kaiming_fan_out": "Kaiming fan-out",
+}
+STARTS = {
+  "initial": "initial networks",
+  "update": "one G.pt update",
+  "retrieval": "retrieved checkpoints",
+  "soup": "soups of run ends",
+}
+KINDS = {
+  "training": "training ends",
+  "unseen": "ends of unseen runs",
+  "samples": "samples of G.pt",
+  "interpolation": "between two training ends",
+  "soup": "soups of training ends",
+  "retrieval": "retrieved checkpoints",
 }
 
 
@@ -63,6 +88,28 @@ def duration(seconds: float | int) -> str:
 
 def optimizer(name: str) -> str:
   return _OPTIMIZERS.get(name, name)
+
+
+def known(names: Iterable[str], labels: Mapping[str, str]) -> dict[str, str]:
+  """Labels of names, those of one of the tables above first and in its order."""
+  names = list(names)
+  return {name: labels[name] for name in labels if name in names} | {n: n for n in names if n not in labels}
+
+
+def kinds(names: Iterable[str]) -> dict[str, str]:
+  """Labels of the networks that novelty is judged by; noise has its level in its name."""
+  every = known(names, KINDS)
+  return {name: f"training ends, {label}" if name.startswith("noise") else label for name, label in every.items()}
+
+
+def share(value: float | int | None) -> str:
+  """0 %, 3.12 %, 38 %."""
+  return "-" if value is None else f"{100 * value:.3g} %"
+
+
+def listed(names: Sequence[str]) -> str:
+  """a; a and b; a, b and c."""
+  return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def capital(text: str) -> str:

@@ -216,6 +216,20 @@ def test_steps_to_match_tell_whose_they_are(task):
   assert (matched["learning_rate"], matched["decay"], matched["best_mean"]) == (0.3, 0.5, 1.25)
 
 
+def test_the_mean_after_one_step_is_told_where_there_is_one(task):
+  nets = np.array([[2.0, 1.5, 0.5, 0.125], [2.0, 1.0, 0.5, 0.375]])
+  baseline = baseline_of([[FAST], [LOW]], {"recorded": [nets, nets]})
+
+  def first_step(baseline):
+    return baselines.steps_to_match(task, baseline, 0, "test_loss", "recorded", np.ones(2))["first_step"]
+
+  assert first_step(baseline) == pytest.approx(1.25)
+  nets[0, 1] = np.inf
+  assert first_step(baseline_of([[FAST], [LOW]], {"recorded": [nets, nets]})) is None
+  later = baseline._replace(fresh=baseline.fresh._replace(step=2 * baseline.fresh.step))
+  assert first_step(later) is None
+
+
 def test_networks_are_resampled_on_both_sides_together(task):
   # Each network is its own curve's at step 10: however they are drawn, their means meet there.
   rng = np.random.default_rng(0)

@@ -45,7 +45,29 @@ def _numbers(start, mean, lowest, highest):
 
 def _chosen(steps, interval, learning_rate, decay, best_mean):
   chosen = {"steps": steps, "interval": interval, "learning_rate": learning_rate, "decay": decay}
-  return chosen | {"best_mean": best_mean}
+  return chosen | {"best_mean": best_mean, "first_step": 2.2 + best_mean / 100}
+
+
+def _updated(start, *after):
+  return {"recorded": {"start": start, "after": list(after)}, "final": {"start": start + 0.1, "after": list(after)}}
+
+
+def _further(learning_rate, decay, start, steps, area, best):
+  recorded = {"start": start, "steps": steps, "area": area, "best": best}
+  final = {name: value if value is None else value + 0.01 for name, value in recorded.items()}
+  return {"learning_rate": learning_rate, "decay": decay, "recorded": recorded, "final": final}
+
+
+def _kind(recorded, final, distance, disagreement, similarity):
+  fields = {"recorded": recorded, "final": final, "distance": distance, "disagreement": disagreement}
+  return fields | {"similarity": similarity}
+
+
+def _row(temperature, evaluations, alignment, update, apart, share):
+  measured = {name: {"recorded": value, "final": 1.1 * value} for name, value in (
+    ("alignment", alignment), ("one_update", update)
+  )}  # fmt: skip
+  return {"temperature": temperature, "evaluations": evaluations, "apart": apart, "novel_performant": share} | measured
 
 
 @pytest.fixture
@@ -84,6 +106,84 @@ def summaries():
       },
       "optimizer_steps": STEPS,
     },
+    # From Kaiming fan-out networks are not finite after one update, and come back.
+    "recursion": {
+      "prompt": 0.05,
+      "networks": 7,
+      "updates": [1, 3, 10],
+      "inits": {
+        "kaiming_fan_out": _updated(5.432, None, 0.321, 0.123),
+        "own": _updated(2.3456, 0.0912, 0.0876, 0.0854),
+        "xavier_normal": _updated(2.5, 0.4321, 0.2222, 0.1111),
+      },
+    },
+    "further_steps": {
+      "optimizer": "nesterov",
+      "level": 0.1031,
+      "networks": 7,
+      "optimizer_steps": STEPS,
+      "starts": {
+        "initial": _further(0.3, None, 2.3456, 456.7, 1.2345, 0.0876),
+        "retrieval": _further(0.03, 1.0, 0.0512, 0.0, 0.0501, 0.0495),
+        "soup": _further(0.1, 0.25, 0.4567, None, 0.2345, 0.1234),
+        "update": _further(0.1, 1.0, 0.0912, 3.4, 0.0876, 0.0765),
+      },
+    },
+    "novelty": {
+      "prompt": 0.05,
+      "networks": 7,
+      "references": 4000,
+      "median_distance": 4.5678,
+      "ratio": 1.0521,
+      "sets": {
+        "interpolation": _kind(0.35, 0.36, 2.5, 0.08, 0.5),
+        "noise 0.05": _kind(0.13, 0.12, 0.6, 0.01, 0.9),
+        "retrieval": _kind(0.05, 0.09, 0.0, 0.0, 1.0),
+        "samples": _kind(0.0912, 0.0834, 4.8057, 0.0412, 0.45678),
+        "soup": _kind(0.4, 0.41, 3.1, 0.09, 0.4),
+        "training": _kind(0.1031, 0.0912, 4.5678, 0.0378, 0.4712),
+        "unseen": _kind(0.1045, 0.0923, 4.6, 0.0389, 0.4698),
+      },
+      "novel_performant": [
+        {
+          "worse": worse,
+          "level": 0.1 * (1 + worse),
+          "farther": 1,
+          "shares": {
+            "interpolation": 0.0, "noise 0.05": 0.0, "retrieval": 0.0, "samples": samples, "soup": soup,
+            "training": 0.5, "unseen": 0.53,
+          },
+        }
+        for worse, samples, soup in ((0.0, 0.375, 0.0), (0.25, 0.625, 0.125))
+      ],
+      "recitation": {"different_starts": 4.9, "one_start": 2.1, "ends": 5.2, "cosine": 0.3456},
+      "ensembles": {
+        "samples": {name: {"single": 0.0912, "ensemble": 0.0701} for name in ("recorded", "final")},
+        "training": {name: {"single": 0.1031, "ensemble": 0.0687} for name in ("recorded", "final")},
+      },
+    },
+    "few_evaluations": {
+      "chosen": {"temperature": 0.5, "evaluations": 4},
+      "networks": 7,
+      "prompt": 0.05,
+      "ends_apart": 5.0,
+      "rows": [
+        _row(0.5, 1, -9.5, 0.9, 0.5, 0.0),
+        _row(0.5, 4, 0.8, 0.1, 1.0, 0.125),
+        _row(1.0, 1, -0.5, 1.9, 2.0, 0.0),
+        _row(1.0, 4, 0.7, 0.2, 4.0, 0.25),
+      ],
+    },
+    "extrapolation": {
+      "networks": 7,
+      "edge": 0.2,
+      "best_prompt": 0.05,
+      "run_ends": 0.3,
+      "recorded": {
+        "at_edge": 0.25, "best": 0.2345, "best_prompt": 0.1, "slope_within": 0.9876, "slope_beyond": 0.0123
+      },
+      "final": {"at_edge": 0.26, "best": 0.24, "best_prompt": 0.05, "slope_within": 0.95, "slope_beyond": None},
+    },
     "corpus": {
       "runs": 4321, "train_runs": 4260, "validation_runs": 21, "test_runs": 23, "rejected": 17,
       "checkpoints": 11, "final_mean": 0.098765, "seconds": 61.2,
@@ -107,6 +207,26 @@ def arrays():
   for part in ("recorded", "final"):
     one_update |= {f"start.{part}": start, f"achieved.{part}": rng.uniform(0.3, 0.5, 7)}
     one_update |= {f"curve.{name}.{part}": mean + rng.normal(0, 0.01, (7, 1)) for name, mean in level.items()}
+  inits = {"own": 2.3, "xavier_normal": 2.5, "kaiming_fan_out": 5.4}
+  recursion = {
+    f"{init}.{part}": np.geomspace(begun, 0.09, 11) * rng.uniform(0.9, 1.1, (7, 1))
+    for init, begun in inits.items()
+    for part in ("recorded", "final")
+  }
+  recursion["kaiming_fan_out.recorded"][2, 1] = np.nan
+  further = {}
+  for start, begun in {"initial": 2.3, "update": 0.09, "retrieval": 0.05, "soup": 0.45}.items():
+    further[f"{start}.step"] = np.minimum(step, 175) if start == "soup" else step
+    for part in ("recorded", "final"):
+      further[f"{start}.{part}"] = np.geomspace(begun, min(begun, 0.1), 7) * rng.uniform(0.95, 1.05, (7, 1))
+  novelty = {}
+  for kind in ("training", "unseen", "samples", "noise 0.05", "interpolation", "soup", "retrieval"):
+    for field in ("recorded", "final", "distance", "disagreement", "similarity"):
+      novelty[f"{kind}.{field}"] = rng.uniform(0.1, 0.9, 7)
+  asked = np.asarray([1.2, 0.7, 0.2, 0.125, 0.05])
+  extrapolation = {"prompt": asked}
+  for part in ("recorded", "final"):
+    extrapolation[f"achieved.{part}"] = np.maximum(asked, 0.25) + rng.normal(0, 0.01, (7, 5))
   runs = np.geomspace(2.3, 0.1, 11) + rng.normal(0, 0.02, (13, 11))
   count, edge = np.histogram(runs, bins=17)
   corpus = {
@@ -116,7 +236,8 @@ def arrays():
     "histogram_count": count,
     "histogram_edge": edge,
   }
-  return {"alignment": aligned, "one_update": one_update, "corpus": corpus}
+  audited = {"recursion": recursion, "further_steps": further, "novelty": novelty, "extrapolation": extrapolation}
+  return {"alignment": aligned, "one_update": one_update, **audited, "few_evaluations": {}, "corpus": corpus}
 
 
 @pytest.fixture

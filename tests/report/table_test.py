@@ -72,12 +72,12 @@ def test_text_is_one_aligned_table(write_workdir, values, sections):
     "  achieved, mean                          0.400           0.450",
     "  achieved, lowest to highest    0.312 to 0.568  0.330 to 0.600",
     "  test error (%), mean                     12.3            13.6",
-    "Optimizers                       learning rate           decay  best mean        steps to match  90 % interval",
-    "  AdamW                                   0.01  1/4 of the run      0.123                    30       26 to 35",
-    "  SGD                                      0.3        constant      0.877  not within 700 steps    480 or more",
-    "Optimizers, held-out data        learning rate           decay  best mean        steps to match  90 % interval",
-    "  AdamW                                   0.01  1/4 of the run      0.135                    29     24 or more",
-    "  SGD                                      0.3        constant      0.900  not within 700 steps              -",
+    "Optimizers                       learning rate           decay  best mean        steps to match  90 % interval  after 1 step",  # noqa: E501
+    "  AdamW                                   0.01  1/4 of the run      0.123                    30       26 to 35          2.20",  # noqa: E501
+    "  SGD                                      0.3        constant      0.877  not within 700 steps    480 or more          2.21",  # noqa: E501
+    "Optimizers, held-out data        learning rate           decay  best mean        steps to match  90 % interval  after 1 step",  # noqa: E501
+    "  AdamW                                   0.01  1/4 of the run      0.135                    29     24 or more          2.20",  # noqa: E501
+    "  SGD                                      0.3        constant      0.900  not within 700 steps              -          2.21",  # noqa: E501
     "Corpus",
     "  runs                           4,321 (17 rejected)",
     "  for training                   4,260",
@@ -120,3 +120,27 @@ def test_an_evaluation_without_rows_has_no_table(write_workdir, values, sections
   summaries["one_update"]["optimizers"] = {}
   text = page.summary_text(write_workdir(), values, sections)
   assert "Optimizers" not in text and "Too near" not in text and "One update" in text
+
+
+def test_known_names_come_in_their_order_and_others_last():
+  assert words.known(["new", "soup", "initial"], words.STARTS) == {
+    "initial": "initial networks",
+    "soup": "soups of run ends",
+    "new": "new",
+  }
+  assert list(words.known(["new", "soup", "initial"], words.STARTS)) == ["initial", "soup", "new"]
+  assert list(words.kinds(["noise 0.3", "samples"]).values()) == ["samples of G.pt", "training ends, noise 0.3"]
+
+
+@pytest.mark.parametrize(
+  ("value", "expected"), [(None, "-"), (0.0, "0 %"), (0.03125, "3.12 %"), (0.38, "38 %"), (1, "100 %")]
+)
+def test_a_share_is_in_percent(value, expected):
+  assert words.share(value) == expected
+
+
+@pytest.mark.parametrize(
+  ("names", "expected"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")]
+)
+def test_names_are_listed_as_one_says_them(names, expected):
+  assert words.listed(names) == expected

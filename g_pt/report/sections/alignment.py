@@ -8,13 +8,18 @@ from jaxtyping import Float
 import numpy as np
 import plotly.graph_objects as go
 
-from g_pt.report import marks, words
+from g_pt.report import axes, marks, published, words
 from g_pt.report.base import Key, Section, Table, View
 from g_pt.report.results import Evaluated
 from g_pt.tasks.base import Metric
 
 _DRAWN = 24  # networks, one by one
 _RUNS = {"train": ("training runs", marks.TRAINING_RUNS), "test": ("test runs", marks.GPT)}
+# What test runs can have without a model: name, colour, dash.
+_WITHOUT = {
+  "retrieval": ("nearest checkpoint of the corpus", "#0E9A73", "dash"),
+  "interpolation": ("between start and best end", "#B2589A", "dashdot"),
+}
 
 
 def section(found: Evaluated, view: View) -> Section:
@@ -23,20 +28,24 @@ def section(found: Evaluated, view: View) -> Section:
     (runs, part): (found.array(f"{runs}.prompted"), found.array(f"{runs}.achieved.{part}"))
     for runs, part, _ in measured
   }
-  shown = common_range(*(array for pair in values.values() for array in pair))
+  shown = axes.common_range(*(array for pair in values.values() for array in pair))
   drawn = {}
   for runs, part, scores in measured:
     title = f"{words.capital(_name(runs, part))}: alignment {words.number(scores['mean'])}"
     drawn[title] = figure(*values[runs, part], view.metric, _RUNS[runs][1], shown)
+    if runs == "test":
+      _add_without_model(drawn[title], found, part)
+    if any(way in found.summary for way in _WITHOUT):
+      # The same room for the longer legend below all of them, so that they stand side by side.
+      drawn[title].update_layout(height=marks.HEIGHT + 180, margin={"b": 176})
   return Section("Do networks get what is asked for?", _caption(found, view.metric), drawn)
 
 
 def tables(found: Evaluated, view: View) -> tuple[Table, ...]:
-  del view  # alignment has no unit
   every = [(_name(runs, part), scores) for runs, part, scores in _measured(found)]
   scores = tuple(
     (name, words.number(one["mean"]), words.interval(one["interval"]), words.number(one["median"]))
-    for name, one in every
+    for name, one in [*every, *_without_model(found)]
   )
   narrow = tuple(
     (name, words.count(one["too_narrow"]), words.number(one["mean_of_others"]))
@@ -46,6 +55,7 @@ def tables(found: Evaluated, view: View) -> tuple[Table, ...]:
   return (
     Table("Prompt alignment (1 is perfect)", ("", "mean", "90 % interval", "median"), scores),
     Table("Too near their best to judge", ("", "networks", "mean of the others"), narrow),
+    _published(view),
   )
 
 
@@ -83,17 +93,6 @@ def figure(
   return drawn.update_layout(hovermode="closest", height=marks.HEIGHT + 100)
 
 
-def common_range(*values: Float[np.ndarray, "..."]) -> tuple[float, float]:
-  """An axis that holds all but the outermost half percent at each end, with a margin."""
-  everything = np.concatenate([part.ravel() for part in values])
-  everything = everything[np.isfinite(everything)]
-  if not everything.size:
-    return 0.0, 1.0
-  low, high = np.quantile(everything, [0.005, 0.995])
-  margin = 0.04 * (high - low) or 1.0
-  return float(low - margin), float(high + margin)
-
-
 def unmoved_score(prompts: int, share: float = 1.0) -> float:
   """Prompt alignment of leaving every network as it is, for evenly spaced prompts.
 
@@ -112,6 +111,30 @@ def _measured(found: Evaluated) -> Iterator[tuple[str, str, dict]]:
         yield runs, part, found.summary[runs][part]
 
 
+def _without_model(found: Evaluated) -> Iterator[tuple[str, dict]]:
+  """(name, scores) of what needs no model, on each part of the data; older files have none."""
+  for way, (name, _, _) in _WITHOUT.items():
+    for part in words.PARTS:
+      if part in found.summary.get(way, {}):
+        yield words.on_part(name, part), found.summary[way][part]
+
+
+def _add_without_model(drawn: go.Figure, found: Evaluated, part: str) -> None:
+  """Means of what test runs' prompts get without a model."""
+  for way, (name, colour, dash) in _WITHOUT.items():
+    if part in found.summary.get(way, {}):
+      x, y = found.array("test.prompted").mean(axis=0), found.array(f"{way}.achieved.{part}").mean(axis=0)
+      hover = "prompted %{x:.3g}<br>achieved %{y:.3g}"
+      drawn.add_trace(marks.line(x, y, name, {"color": colour, "dash": dash, "width": 2}, hovertemplate=hover))
+
+
+def _published(view: View) -> Table:
+  """Alignment by the width of the published model, where it is known."""
+  by_width = published.of(published.ALIGNMENT, view) or {}
+  rows = tuple((f"width {words.count(width)}", words.number(score)) for width, score in by_width.items())
+  return Table(f"Published prompt alignment ({published.GPT})", ("", "mean"), rows)
+
+
 def _name(runs: str, part: str) -> str:
   return words.on_part(_RUNS[runs][0], part)
 
@@ -128,4 +151,10 @@ def _caption(found: Evaluated, metric: Metric) -> str:
   )
   if "final" in found.summary["test"]:
     caption += " No corpus, prompt or setting has seen the held-out data."
+  if any(way in found.summary for way in _WITHOUT):
+    caption += (
+      " Dashed lines need no model: for each prompt, the checkpoint of the training runs that comes nearest, whatever "
+      "network is given; and the nearest point between the network and the best end of a training run. Both choose by "
+      "what was measured; samples of G.pt are not chosen."
+    )
   return caption

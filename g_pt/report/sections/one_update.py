@@ -9,18 +9,10 @@ from jaxtyping import Float, Int
 import numpy as np
 import plotly.graph_objects as go
 
-from g_pt.report import marks, words
+from g_pt.report import axes, marks, published, words
 from g_pt.report.base import Key, Section, Table, View
 from g_pt.report.results import Evaluated
 from g_pt.tasks.base import Metric
-
-_STYLES = (
-  ("#0E9A73", "solid"),
-  ("#3A8FC7", "dash"),
-  ("#B2589A", "dashdot"),
-  ("#A67C00", "longdash"),
-  (marks.NEUTRAL, "dot"),
-)
 
 
 class Curve(NamedTuple):
@@ -78,7 +70,7 @@ def figure(
   """Metric over optimizer steps, beside the level that one update reaches."""
   last, mean = max(int(curve.step[-1]) for curve in curves.values()), float(achieved.mean())
   drawn = marks.empty("optimizer steps (logarithmic)", metric.label)
-  for (name, curve), (colour, dash) in zip(curves.items(), _cycle(len(curves))):
+  for (name, curve), (colour, dash, _) in zip(curves.items(), axes.styles(len(curves))):
     x = marks.on_log(curve.step)
     low, high = marks.middle(curve.metric)
     drawn.add_trace(marks.band(x, low, high, colour, name, alpha=0.1, legend=False))
@@ -88,7 +80,8 @@ def figure(
   _mark_matches(drawn, curves, mean, metric)
   marks.log_steps(drawn, last)
   levels = [achieved, start, *(marks.middle(curve.metric).ravel() for curve in curves.values())]
-  drawn.update_yaxes(range=_without_outliers(np.concatenate(levels), float(start.mean()), metric))
+  shown = axes.without_outliers(np.concatenate(levels), float(start.mean()), metric.higher_is_better)
+  drawn.update_yaxes(range=shown)
   # The margin has room for a label that begins near the end of the axis.
   return drawn.update_layout(height=marks.HEIGHT + 70, legend={"itemwidth": 40}, margin={"r": 150})
 
@@ -139,14 +132,23 @@ def _numbers(found: Evaluated, view: View) -> Table:
       ("test networks", *(words.count(summary["networks"]) for _ in parts)),
       ("start, mean", *(words.number(one["start"]) for one in own)),
       ("achieved, mean", *(words.number(one["mean"]) for one in own)),
+      *_published(view, list(parts)),
       ("achieved, lowest to highest", *(words.interval((one["lowest"], one["highest"])) for one in own)),
       *others,
     ),
   )
 
 
+def _published(view: View, parts: list[str]) -> tuple[tuple[str, ...], ...]:
+  """A row with the published mean below that of the whole test set, of the recorded data where no part is whole."""
+  mean = published.of(published.ONE_UPDATE, view)
+  below = "whole" if "whole" in parts else "recorded"
+  name = f"published ({published.GPT}), mean"
+  return ((name, *(mean if part == below else "-" for part in parts)),) if mean else ()
+
+
 def _optimizers(found: Evaluated, part: str) -> Table:
-  header = ("", "learning rate", "decay", "best mean", "steps to match", "90 % interval")
+  header = ("", "learning rate", "decay", "best mean", "steps to match", "90 % interval", "after 1 step")
   rows = tuple(
     (
       words.optimizer(name),
@@ -155,6 +157,7 @@ def _optimizers(found: Evaluated, part: str) -> Table:
       words.number(chosen["best_mean"]),
       words.steps_to_match(chosen["steps"], found.summary["optimizer_steps"]),
       words.steps_interval(chosen["interval"]),
+      words.number(chosen.get("first_step")),
     )
     for name, chosen in found.summary["optimizers"][part].items()
   )
@@ -205,7 +208,7 @@ def _mark_matches(drawn: go.Figure, curves: Mapping[str, Curve], mean: float, me
   # As good before any step: no place to mark.
   matched = sorted((curve.steps, name, i) for i, (name, curve) in enumerate(curves.items()) if curve.steps)
   for rank, (steps, name, i) in enumerate(matched):
-    colour = _cycle(i + 1)[i][0]
+    colour = axes.styles(i + 1)[i][0]
     low, high = curves[name].interval
     # No upper end: the bar leaves the axis.
     ends = [steps if low is None else low, 9.0 * curves[name].step[-1] if high is None else high]
@@ -216,19 +219,3 @@ def _mark_matches(drawn: go.Figure, curves: Mapping[str, Curve], mean: float, me
     # The earlier, the further away, so that no leader runs through another's label.
     away = 26 + 22 * (len(matched) - 1 - rank)
     marks.label(drawn, x, mean, f"{words.optimizer(name)}: {_steps(steps)}", colour, away, metric)
-
-
-def _without_outliers(values: Float[np.ndarray, "value"], start: float, metric: Metric) -> tuple[float, float]:
-  """An axis from the best value to a little beyond the start; diverging optimizers leave it."""
-  values = values[np.isfinite(values)]
-  best = float(values.max() if metric.higher_is_better else values.min())
-  worst = float(values.min() if metric.higher_is_better else values.max())
-  span = abs(start - best) or 1.0
-  sign = 1.0 if metric.higher_is_better else -1.0
-  worst = start - sign * min(abs(worst - start), 0.25 * span)
-  low, high = sorted((best + sign * 0.06 * span, worst - sign * 0.06 * span))
-  return low, high
-
-
-def _cycle(length: int) -> list[tuple[str, str]]:
-  return [_STYLES[i % len(_STYLES)] for i in range(length)]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from g_pt.report import marks
+from g_pt.report.base import View
 from g_pt.report.sections import alignment
 
 MANY = 29  # more networks than are drawn one by one
@@ -33,12 +34,6 @@ def test_a_figure_shows_networks_mean_band_and_identity(arrays, loss):
   assert figure.layout.xaxis.range == figure.layout.yaxis.range == (0.0, 2.5)
 
 
-def test_common_range_leaves_outliers_out():
-  values = np.append(np.linspace(1.0, 2.0, 1000), [1e6, np.nan, np.inf])
-  low, high = alignment.common_range(values, values[:10])
-  assert 0.9 < low < 1.0 and 2.0 < high < 2.1
-
-
 def test_each_part_of_the_data_has_its_figure_with_its_own_numbers(found, view, arrays):
   drawn = alignment.section(found("alignment"), view).figures
   assert list(drawn) == [
@@ -64,7 +59,7 @@ def test_the_table_has_a_row_for_each_part(found, view):
 @pytest.mark.parametrize(("others", "shown"), [(0.456, "0.456"), (None, "-")])
 def test_networks_that_cannot_be_judged_are_counted(found, view, summaries, others, shown):
   summaries["alignment"]["test"]["final"] |= {"too_narrow": 3, "mean_of_others": others}
-  scores, narrow = alignment.tables(found("alignment"), view)
+  scores, narrow, _ = alignment.tables(found("alignment"), view)
   assert len(scores.rows) == 3  # the mean over all networks stays first
   assert narrow.title == "Too near their best to judge"
   assert narrow.rows == (("test runs, held-out data", "3", shown),)
@@ -81,6 +76,57 @@ def test_parts_that_were_not_measured_are_left_out(found, view, summaries):
 def test_the_key_number_stands_beside_the_others(found, view):
   (key,) = alignment.keys(found("alignment"), view)
   assert key == ("-0.123", "prompt alignment on test runs (0.957 on training runs, -0.200 on held-out data)")
+
+
+@pytest.fixture
+def without_model(summaries, arrays):
+  """The files know what needs no model."""
+  rng = np.random.default_rng(1)
+  for way, mean in (("retrieval", 0.98765), ("interpolation", 0.87654)):
+    summaries["alignment"][way] = {
+      part: {"mean": mean, "interval": [0.8, 0.99], "median": mean, "too_narrow": 2, "mean_of_others": mean}
+      for part in ("recorded", "final")
+    }
+    arrays["alignment"] |= {f"{way}.achieved.{part}": rng.uniform(0, 2, (7, 5)) for part in ("recorded", "final")}
+
+
+def test_what_needs_no_model_stands_beside_test_runs(found, view, arrays, without_model):
+  section = alignment.section(found("alignment"), view)
+  train, *test = section.figures.values()
+  names = ("nearest checkpoint of the corpus", "between start and best end")
+  assert not set(names) & set(by_name(train)) and "need no model" in section.caption
+  for figure, part in zip(test, ("recorded", "final")):
+    for name, way in zip(names, ("retrieval", "interpolation")):
+      line, of = by_name(figure)[name], arrays["alignment"]
+      np.testing.assert_allclose(line.x, of["test.prompted"].mean(axis=0), rtol=1e-6)
+      np.testing.assert_allclose(line.y, of[f"{way}.achieved.{part}"].mean(axis=0))
+      assert line.line.dash != "solid"
+  assert len({(figure.layout.height, figure.layout.margin.b) for figure in section.figures.values()}) == 1
+
+
+def test_what_needs_no_model_has_rows(found, view, without_model):
+  scores = alignment.tables(found("alignment"), view)[0]
+  assert scores.rows[3:] == (
+    ("nearest checkpoint of the corpus", "0.988", "0.800 to 0.990", "0.988"),
+    ("nearest checkpoint of the corpus, held-out data", "0.988", "0.800 to 0.990", "0.988"),
+    ("between start and best end", "0.877", "0.800 to 0.990", "0.877"),
+    ("between start and best end, held-out data", "0.877", "0.800 to 0.990", "0.877"),
+  )
+
+
+def test_older_files_know_nothing_of_it(found, view):
+  section = alignment.section(found("alignment"), view)
+  assert "need no model" not in section.caption
+  assert len(alignment.tables(found("alignment"), view)[0].rows) == 3
+
+
+def test_published_alignment_stands_beside_that_of_the_same_task_and_metric(found, view):
+  theirs = View.of({"task": "cifar10", "metric": "test_error"})
+  table = alignment.tables(found("alignment"), theirs)[-1]
+  assert "Peebles et al. 2022" in table.title
+  assert table.rows[0] == ("width 64", "-2.71") and table.rows[-1] == ("width 2,048", "0.430")
+  for other in (view, View.of({"task": "cifar10", "metric": "test_loss"})):
+    assert not alignment.tables(found("alignment"), other)[-1].rows
 
 
 @pytest.mark.parametrize("share", [1.0, 0.9])

@@ -5,8 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from g_pt.report.base import View
 from g_pt.report.sections import one_update
 from g_pt.report.sections.one_update import Curve
+
+DIGITS = {"task": "digits", "metric": "test_loss"}
 
 
 def by_name(figure):
@@ -134,15 +137,35 @@ def test_numbers_have_a_column_for_each_part(found, view, summaries):
 def test_optimizers_have_a_table_for_each_part(found, view):
   recorded, final = one_update.tables(found("one_update"), view)[1:]
   assert (recorded.title, final.title) == ("Optimizers", "Optimizers, held-out data")
-  assert recorded.header == ("", "learning rate", "decay", "best mean", "steps to match", "90 % interval")
+  columns = ("learning rate", "decay", "best mean", "steps to match", "90 % interval", "after 1 step")
+  assert recorded.header == ("", *columns)
   assert recorded.rows == (
-    ("AdamW", "0.01", "1/4 of the run", "0.123", "30", "26 to 35"),
-    ("SGD", "0.3", "constant", "0.877", "not within 700 steps", "480 or more"),
+    ("AdamW", "0.01", "1/4 of the run", "0.123", "30", "26 to 35", "2.20"),
+    ("SGD", "0.3", "constant", "0.877", "not within 700 steps", "480 or more", "2.21"),
   )
   assert final.rows == (
-    ("AdamW", "0.01", "1/4 of the run", "0.135", "29", "24 or more"),
-    ("SGD", "0.3", "constant", "0.900", "not within 700 steps", "-"),
+    ("AdamW", "0.01", "1/4 of the run", "0.135", "29", "24 or more", "2.20"),
+    ("SGD", "0.3", "constant", "0.900", "not within 700 steps", "-", "2.21"),
   )
+
+
+def test_what_one_step_does_is_a_dash_where_it_is_not_known(found, view, summaries):
+  optimizers = summaries["one_update"]["optimizers"]
+  del optimizers["recorded"]["adamw"]["first_step"]  # a file of before it was kept
+  optimizers["final"]["sgd"]["first_step"] = None  # no such point, or diverged
+  recorded, final = one_update.tables(found("one_update"), view)[1:]
+  assert [row[-1] for row in recorded.rows] == ["-", "2.21"]
+  assert [row[-1] for row in final.rows] == ["2.20", "-"]
+
+
+def test_a_published_mean_stands_below_that_of_the_whole_test_set(found, summaries):
+  assert not [row for row in one_update.tables(found("one_update"), View.of(DIGITS))[0].rows if "published" in row[0]]
+  view = View.of({"task": "mnist", "metric": "test_loss"})
+  numbers = one_update.tables(found("one_update"), view)[0]
+  assert ("published (Peebles et al. 2022), mean", "0.19 to 0.21", "-") in numbers.rows
+  summaries["one_update"]["numbers"]["whole"] = summaries["one_update"]["numbers"]["final"]
+  numbers = one_update.tables(found("one_update"), view)[0]
+  assert ("published (Peebles et al. 2022), mean", "-", "-", "0.19 to 0.21") in numbers.rows
 
 
 def test_key_numbers_name_the_fastest_optimizer(found, view, summaries):
