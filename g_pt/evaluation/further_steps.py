@@ -111,11 +111,13 @@ def _told(context: Context, baseline: Baseline, choice: int, level: float) -> di
   for part in without_model.PARTS:
     mean = baseline.fresh.mean(part, name)[choice]
     reached = float(curves.crossing(step, mean, level, metric.higher_is_better))
-    x = np.log1p(step)
+    # A run whose learning rate is 0 early stays where it is.
+    steps = context.gpt.recipe.steps(context.gpt.data)
+    x, held = np.log1p(np.append(step, steps)), np.append(mean, mean[-1])
     told[part] = {
       "start": float(mean[0]),
       "steps": None if np.isnan(reached) else reached,
-      "area": float(np.trapezoid(mean, x) / (x[-1] - x[0])),
+      "area": float(np.trapezoid(held, x) / (x[-1] - x[0])),
       "best": float(mean[np.argmax(metric.gain(mean))]),
     }
   return told
