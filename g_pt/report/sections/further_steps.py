@@ -105,5 +105,5 @@ def _caption(found: Evaluated) -> str:
     "chosen for it, on other networks. Lines are means, bands the middle 80 % of networks."
   )
   if any(start["decay"] is not None and start["decay"] < 1 for start in summary["starts"].values()):
-    caption += " A line ends where its learning rate has decayed to 0, and its mean over log(1 + step) ends there, too."
+    caption += " A line ends where its learning rate has decayed to 0: from there on nothing moves."
   return caption
