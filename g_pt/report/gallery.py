@@ -58,11 +58,14 @@ def read(directory: Path, name: str) -> Run:
   values = workdir.read_json(directory / workdir.CONFIG)
   if values is None:
     raise UserError(f"{directory}: no evaluated workdir: it has no {workdir.CONFIG}")
+  file = directory / workdir.CONFIG
+  if not isinstance(values, dict) or not {"task", "metric"} <= values.keys():
+    raise UserError(f"{file}: not the configuration of an experiment: it names no task and metric")
   try:
     view = View.of(values)
-    view.metric  # noqa: B018 - refuses a metric that the task does not have
-  except (KeyError, TypeError, ValueError) as error:
-    raise UserError(f"{directory / workdir.CONFIG}: not the configuration of an experiment: {error}") from None
+    view.task.metric(view.name)
+  except ValueError as error:
+    raise UserError(f"{file}: not the configuration of an experiment: {error}") from None
   return Run(name, directory, values, view, results.evaluations(directory, _EVALUATIONS))
 
 
