@@ -57,7 +57,7 @@ def mp4(film: Film) -> bytes:
     # Bitexact and one thread: the same film is the same file.
     rest = ["-movflags", "+faststart", "-fflags", "+bitexact", "-flags:v", "+bitexact", "-threads", "1"]
     writer = imageio_ffmpeg.write_frames(
-      str(file), frames.shape[2:0:-1], fps=film.rate, quality=8, macro_block_size=2, output_params=rest
+      str(file), frames.shape[2:0:-1], fps=film.rate, quality=8, macro_block_size=1, output_params=rest
     )
     writer.send(None)
     for frame in frames:

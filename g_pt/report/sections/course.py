@@ -96,6 +96,6 @@ def alignments(
     drawn.add_trace(marks.line(step, score, words.PARTS[part], line, "lines+markers", hovertemplate="%{y:.3f}"))
   low = max(min(lowest, 0.0), min(unmoved, 0.0) - 1.0)
   drawn.update_yaxes(range=[low - 0.08 * (1 - low), 1 + 0.08 * (1 - low)])
-  return marks.log_steps(drawn, int(step[-1])).update_xaxes(
-    tickvals=marks.ticks(1.0, float(step[-1])), ticktext=None, range=[-0.1, float(np.log10(max(step[-1], 2) * 1.2))]
-  )
+  marks.log_steps(drawn, int(step[-1]))
+  # The first steps of training leave no weights: the axis begins where there are some.
+  return drawn.update_xaxes(range=[float(np.log10(0.85 * step[0])), drawn.layout.xaxis.range[1]])

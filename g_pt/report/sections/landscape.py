@@ -55,7 +55,8 @@ def tables(found: Evaluated, view: View) -> tuple[Table, ...]:
     for name, field in (("single sample, mean", "single"), ("ensemble of samples", "ensemble"))
   )
   header = ("", *(words.PARTS[part] for part in ensemble))
-  return (Table(f"Samples, prompt {words.setting(summary['prompt'])}", (), rows), Table("Together", header, together))
+  title = f"Samples, prompt {words.setting(summary['prompt'])}"
+  return (Table(title, (), rows), Table("One sample or many", header, together))
 
 
 def keys(found: Evaluated, view: View) -> tuple[Key, ...]:
