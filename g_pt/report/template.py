@@ -56,7 +56,7 @@ button {
   border: 1px solid var(--line); border-radius: 6px; padding: .05rem .5rem; margin-left: .3rem;
 }
 button:hover, button:focus-visible { color: var(--ink); background: var(--panel); }
-.plot { width: 100%; }
+.plot { width: 100%; align-self: start; }
 .tables { --narrowest: 440px; gap: 1.6rem 2.5rem; align-items: start; grid-auto-flow: dense; margin-top: 1rem; }
 .table { min-width: 0; overflow-x: auto; }
 .table.wide { grid-column: 1 / -1; white-space: nowrap; }

@@ -14,6 +14,7 @@ from g_pt.report.results import Evaluated
 from g_pt.report.sections.alignment import common_range, unmoved_score
 from g_pt.tasks.base import Metric
 
+_HEIGHT = marks.HEIGHT + 180  # pixels, of figures that stand beside each other
 _PARTS = {"recorded": (marks.GPT, "solid"), "final": (marks.TRAINING_RUNS, "dash")}
 
 
@@ -78,7 +79,7 @@ def over_steps(
     texts.append(f"step {words.count(int(at))}: alignment {words.number(alignment)}")
   marks.animated(drawn, frames, [1, 2], texts, "training step")
   drawn.update_xaxes(range=shown).update_yaxes(range=shown)
-  return drawn.update_layout(hovermode="closest", height=marks.HEIGHT + 180)
+  return drawn.update_layout(hovermode="closest", height=_HEIGHT)
 
 
 def alignments(
@@ -98,4 +99,5 @@ def alignments(
   drawn.update_yaxes(range=[low - 0.08 * (1 - low), 1 + 0.08 * (1 - low)])
   marks.log_steps(drawn, int(step[-1]))
   # The first steps of training leave no weights: the axis begins where there are some.
-  return drawn.update_xaxes(range=[float(np.log10(0.85 * step[0])), drawn.layout.xaxis.range[1]])
+  drawn.update_xaxes(range=[float(np.log10(0.85 * step[0])), drawn.layout.xaxis.range[1]])
+  return drawn.update_layout(height=_HEIGHT)

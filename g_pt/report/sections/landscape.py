@@ -16,6 +16,7 @@ from g_pt.tasks.base import Metric
 _SCALE = "Cividis"  # told apart with any colour vision; dark is its low end
 _SPREAD = 3.0  # from the best to the worst, beyond which colours are on a logarithmic scale
 _BINS = 24
+_HEIGHT = marks.HEIGHT + 190  # pixels, of figures that stand beside each other
 _VALUES = {"values": "customdata"}  # where a file of the numbers finds the metric
 
 
@@ -78,7 +79,7 @@ def over_plane(found: Evaluated, metric: Metric) -> go.Figure:
   drawn.add_trace(_places(found.array("start_at"), start, "start", star))
   drawn.update_xaxes(constrain="domain", showgrid=False)
   drawn.update_yaxes(constrain="domain", showgrid=False, scaleanchor="x")
-  return drawn.update_layout(hovermode="closest", height=marks.HEIGHT + 190, margin={"t": 90})
+  return drawn.update_layout(hovermode="closest", height=_HEIGHT, margin={"t": 90})
 
 
 def scaled(
@@ -119,9 +120,11 @@ def barriers(barrier: Float[np.ndarray, "sample sample"], threshold: float, metr
   bars = {"marker": {"color": marks.GPT, "line": {"width": 0}}, "hovertemplate": hover, "showlegend": False}
   middle = (edge[:-1] + edge[1:]) / 2
   drawn.add_trace(go.Bar(x=middle, y=count, width=np.diff(edge), customdata=text, name="pairs", **bars))
+  if count.max() <= 10:
+    drawn.update_yaxes(dtick=1)  # there are no halves of a pair
   line = {"color": marks.NEUTRAL, "dash": "dash", "width": 1.5}
   drawn.add_vline(x=threshold, line=line, annotation_text="one basin: left of here", annotation_position="top right")
-  return drawn.update_layout(bargap=0.04, hovermode="closest")
+  return drawn.update_layout(bargap=0.04, hovermode="closest", height=_HEIGHT)
 
 
 def _places(at: Float[np.ndarray, "net 2"], metric: Float[np.ndarray, "net"], name: str, marker: dict) -> go.Scatter:
