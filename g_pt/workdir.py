@@ -9,7 +9,7 @@ units.npz            the model's units
 checkpoints/         of G.pt; history/ keeps its averaged weights at a few steps along the way
 metrics.jsonl        a line every few steps of training; tensorboard/ holds the same
 evaluation/          NAME.json and NAME.npz of each, with the settings it was made under; summary.json of all
-report/index.html    one file that opens offline
+report/              index.html, one file that opens offline; NAME.gif and NAME.mp4 of each film in it
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "g_pt"
 # From the ground up: a module imports from lower lines and from its own package, never from a neighbour in its line.
 LAYERS = (
   ("bootstrap", "chunks", "compilation_cache", "errors", "host_memory", "keys", "progress"),
-  ("fields",),
+  ("fields", "command"),
   ("parameters", "workdir", "sharding", "checkpointing"),
   ("tasks",),
   ("corpus",),
@@ -41,6 +41,8 @@ ONLY_IMPORTERS = {
   "tensorflow": (),
   "gymnax": ("tasks/cartpole.py",),
   "plotly": ("report/",),
+  "PIL": ("report/film.py",),
+  "imageio_ffmpeg": ("report/film.py",),
   "ml_collections": ("config.py",),
   "torch": ("interop/",),
   "lmdb": ("interop/",),

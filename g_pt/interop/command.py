@@ -1,37 +1,16 @@
-"""What the commands of this package share: one line for every error, and libraries that only they need."""
+"""What the commands of interop share beside those of the package: libraries and names that only they need."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Sequence
 import importlib
-import sys
 from types import ModuleType
-from typing import Any, NoReturn
 
 from g_pt import tasks
+from g_pt.command import Parser, run
 from g_pt.errors import UserError
 from g_pt.tasks.base import Task
 
-
-class Parser(argparse.ArgumentParser):
-  """Raises UserError where argparse would print its usage and exit."""
-
-  def __init__(self, **options: Any):
-    super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
-
-  def error(self, message: str) -> NoReturn:
-    raise UserError(message)
-
-
-def run(main: Callable[[Sequence[str]], None], name: str) -> NoReturn:
-  """Runs a command on the process's arguments; a UserError is one line on stderr and exit status 2."""
-  try:
-    main(sys.argv[1:])
-  except UserError as error:
-    print(f"{name}: {error}", file=sys.stderr)
-    sys.exit(2)
-  sys.exit(0)
+__all__ = ["Parser", "library", "run", "task_named"]
 
 
 def library(name: str) -> ModuleType:

@@ -12,6 +12,8 @@ import dataclasses
 import functools
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from jaxtyping import UInt8
+import numpy as np
 from plotly.graph_objects import Figure
 
 from g_pt import tasks
@@ -43,14 +45,27 @@ class View:
       return None
 
 
+class Film(NamedTuple):
+  """Frames that follow each other evenly, and the first again after the last."""
+
+  frames: UInt8[np.ndarray, "frame row column 3"]
+  title: str
+  text: str  # what it shows, for those who cannot see it
+  rate: float = 12.5  # frames a second
+
+
 class Section(NamedTuple):
-  """A heading, a caption and figures by their titles; a note stands where a figure cannot be drawn."""
+  """A heading, a caption and figures by their titles; a note stands where a figure cannot be drawn.
+
+  A figure may be animated: it has frames, and a slider in its layout that leads through them.
+  """
 
   title: str
   caption: str = ""
   figures: Mapping[str, Figure] = {}
   note: str = ""
   wide: bool = False  # a figure takes the whole width, not what the others beside it leave
+  film: Film | None = None
 
 
 class Table(NamedTuple):

@@ -1,11 +1,13 @@
-"""What figures are drawn with: colours, an empty figure, lines and bands, text, axes of steps.
+"""What figures are drawn with: colours, an empty figure, lines and bands, text, axes of steps, animations.
 
 Neutral colours are the page's own and follow its light or dark theme.
 """
 
 from __future__ import annotations
 
-from jaxtyping import Float, Int
+from collections.abc import Mapping, Sequence
+
+from jaxtyping import Float, Int, UInt8
 import numpy as np
 import plotly.graph_objects as go
 
@@ -16,6 +18,9 @@ TRAINING_RUNS = "#1F78B4"
 GPT = "#D55E00"
 NEUTRAL = "#868C95"
 HEIGHT = 430  # pixels
+SLIDER = 100  # pixels that a slider takes below the axes
+_DIVERGING = ("#0B4F8A", "#62A8D8", "#FFFFFF", "#F5A623", "#A84300")
+_LEVELS = 60  # of colours to each side, few enough for a small film
 _STEP_ZERO = 0.4  # where step 0 stands on a logarithmic axis; rounds to 0
 
 
@@ -134,3 +139,45 @@ def faded(colour: str, alpha: float) -> str:
   """A colour of six hexadecimal digits, seen through."""
   red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
   return f"rgba({red}, {green}, {blue}, {alpha})"
+
+
+def animated(
+  figure: go.Figure, frames: Mapping[str, list[go.Scatter]], traces: list[int], texts: Sequence[str], noun: str
+) -> go.Figure:
+  """Leads a figure through frames with a slider, beginning at the last.
+
+  Each frame, by its name on the slider, changes the traces of these numbers and
+  the text in the figure's corner; `noun` says what the names are.
+  """
+  how = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
+  figure.frames = [
+    go.Frame(name=name, data=data, traces=traces, layout={"annotations": [_corner(text)]})
+    for (name, data), text in zip(frames.items(), texts)
+  ]
+  for number, part in zip(traces, list(frames.values())[-1]):
+    figure.data[number].update({field: part[field] for field in ("x", "y") if part[field] is not None})
+  slider = {
+    "active": len(frames) - 1,
+    "steps": [{"label": name, "method": "animate", "args": [[name], how]} for name in frames],
+    "currentvalue": {"prefix": f"{noun} ", "xanchor": "left", "font": {"size": 14}},
+    "pad": {"t": 52, "b": 8, "l": 4, "r": 4},
+    "len": 1,
+    "x": 0,
+  }
+  # Below the axis's title stands the slider, below it the legend.
+  margin = {"b": figure.layout.margin.b + SLIDER}
+  return figure.update_layout(sliders=[slider], annotations=[_corner(texts[-1])], margin=margin)
+
+
+def _corner(text: str) -> dict:
+  """An annotation at the top left inside the axes."""
+  place = {"xref": "paper", "yref": "paper", "x": 0.015, "y": 0.985, "xanchor": "left", "yanchor": "top"}
+  return {"text": text, "showarrow": False, "align": "left", **place}
+
+
+def diverging(share: Float[np.ndarray, "*axis"]) -> UInt8[np.ndarray, "*axis 3"]:
+  """Blue at -1, white at 0, orange at 1: told apart with any colour vision."""
+  at = np.round(np.clip(share, -1, 1) * _LEVELS) / _LEVELS
+  stops = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in _DIVERGING])
+  channels = [np.interp(at, np.linspace(-1, 1, len(stops)), channel) for channel in stops.T]
+  return np.round(np.stack(channels, axis=-1)).astype(np.uint8)

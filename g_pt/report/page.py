@@ -3,51 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-import html
 from importlib import metadata
-import json
 from pathlib import Path
 import platform
 import shlex
-import string
 from typing import Any
 
-from plotly.offline import get_plotlyjs
-
 from g_pt import workdir
-from g_pt.report import results, table, template, words
-from g_pt.report.base import Key, Section, SectionPlugin, Table, View
+from g_pt.errors import UserError
+from g_pt.report import film, markup, results, table, words
+from g_pt.report.base import Section, SectionPlugin, Table, View
+from g_pt.report.markup import Part
 from g_pt.report.results import Evaluated
 from g_pt.report.sections import training
 
 _LIBRARIES = ("g-pt-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "plotly")
-_NARROW = 4  # columns of a table that has another beside it
+_LARGEST = 15_000_000  # bytes of the page, of which plotly is a third
 
 
 def write(
   directory: Path, values: Mapping[str, Any], sections: Mapping[str, SectionPlugin], command: str | None = None
 ) -> None:
-  """Writes report/index.html, whole or not at all.
+  """Writes report/index.html, whole or not at all, and beside it NAME.gif and NAME.mp4 of each film.
 
   `values` is the resolved configuration, `sections` what draws each evaluation,
   by name and in the order of the page; an evaluation that is not there is left
   out. `command` is the command line that made the workdir.
-  Raises UserError where there is no evaluation at all, and, naming the file,
-  where one is missing or cannot be read.
+  Raises UserError where there is no evaluation at all, naming the file where
+  one is missing or cannot be read, and where the page gets too large.
   """
   view, found = View.of(values), results.evaluations(directory, sections)
-  drawn = [sections[name].section(one, view) for name, one in found.items()]
-  drawn.append(training.section(results.training(directory), found, view))
-  rest = _summary(_tables(found, view, sections)), _origin(values, found, command or _likely_command(directory))
+  every = {name: sections[name].section(one, view) for name, one in found.items()}
+  every["training"] = training.section(results.training(directory), found, view)
+  drawn = {name: section for name, section in every.items() if section is not None}
+  films = {name: section.film for name, section in drawn.items() if section.film is not None}
+  gifs = {name: film.gif(one) for name, one in films.items()}
+  parts = [
+    *_parts(drawn, gifs),
+    Part("summary", "Summary", markup.tables(_tables(found, view, sections))),
+    Part("origin", "How this page was made", _origin(values, found, command or _likely_command(directory))),
+  ]
   keys = [key for name, one in found.items() for key in sections[name].keys(one, view)]
-  content = _render(view, keys, [section for section in drawn if section is not None], rest)
-  workdir.write_bytes(directory / workdir.REPORT, content.encode())
+  content = markup.page(_title(view), _lead(view) + markup.keys(keys), parts)
+  refuse_large(directory / workdir.REPORT, content, parts)
+  folder = (directory / workdir.REPORT).parent
+  for name, one in films.items():
+    workdir.write_bytes(folder / f"{name}.gif", gifs[name])
+    workdir.write_bytes(folder / f"{name}.mp4", film.mp4(one))
+  workdir.write_bytes(directory / workdir.REPORT, content)
 
 
 def summary_text(directory: Path, values: Mapping[str, Any], sections: Mapping[str, SectionPlugin]) -> str:
   """The tables of all evaluations that are there, as aligned lines for a terminal; UserError like `write`."""
   view, found = View.of(values), results.evaluations(directory, sections)
   return table.text(f"{view.task.name}: {view.metric.label}", _tables(found, view, sections))
+
+
+def refuse_large(file: Path, content: bytes, parts: Sequence[Part], largest: int = _LARGEST) -> None:
+  """UserError, naming the largest sections, where a page would take long to open."""
+  if len(content) <= largest:
+    return
+  worst = sorted(parts, key=lambda part: part.size, reverse=True)[:3]
+  sizes = ", ".join(f"{part.name} {part.size / 1e6:.1f} MB" for part in worst)
+  raise UserError(
+    f"{file}: {len(content) / 1e6:.1f} MB, more than {largest / 1e6:.0f}; its largest sections: {sizes}; "
+    "evaluate less of them, or leave them out of evaluate.experiments"
+  )
+
+
+def _parts(drawn: Mapping[str, Section], gifs: Mapping[str, bytes]) -> list[Part]:
+  """The sections as HTML, their figures numbered throughout."""
+  parts, count = [], 0
+  for name, section in drawn.items():
+    parts.append(markup.section(name, section, count, gifs.get(name)))
+    count += len(section.figures)
+  return parts
 
 
 def _tables(found: Mapping[str, Evaluated], view: View, sections: Mapping[str, SectionPlugin]) -> tuple[Table, ...]:
@@ -60,29 +90,12 @@ def _likely_command(directory: Path) -> str:
   return f"python main.py --config=EXPERIMENT.py --workdir={shlex.quote(str(directory))}"
 
 
-def _render(view: View, keys: Sequence[Key], sections: Sequence[Section], rest: Sequence[str]) -> str:
-  """`rest` is the HTML of what stands below the sections."""
-  drawn, bodies = {}, []
-  for section in sections:
-    bodies.append(_section(section, first=len(drawn)))
-    drawn |= {f"plot-{len(drawn) + i}": figure for i, figure in enumerate(section.figures.values())}
-  # plotly's own encoder writes < as \u003c, so that no text can end the script element.
-  encoded = ", ".join(f'"{name}": {figure.to_json()}' for name, figure in drawn.items())
-  return string.Template(template.PAGE).substitute(
-    title=_text(f"G.pt on {view.task.name}: {view.metric.label}"),
-    policy=template.POLICY,
-    style=template.STYLE,
-    lead=_lead(view),
-    keys=_keys(keys),
-    sections="\n".join([*bodies, *rest]),
-    plotly=get_plotlyjs(),
-    figures=f"{{{encoded}}}",
-    script=template.SCRIPT,
-  )
+def _title(view: View) -> str:
+  return f"G.pt on {view.task.name}: {view.metric.label}"
 
 
 def _lead(view: View) -> str:
-  return _paragraph(
+  return markup.paragraph(
     "G.pt is a diffusion model that has read the checkpoints of many training runs of small networks and now trains "
     f"such networks itself: given a network, its {view.metric.label} and the value that is wanted, it samples new "
     "weights in one update. This page shows how closely networks get the value asked for, and how many steps of "
@@ -90,71 +103,23 @@ def _lead(view: View) -> str:
   )
 
 
-def _keys(keys: Sequence[Key]) -> str:
-  """The few numbers that one should take away."""
-  items = (f"<div><dt>{_text(key.label)}</dt><dd>{_text(key.value)}</dd></div>" for key in keys)
-  return f'<dl class="keys">{"".join(items)}</dl>'
-
-
-def _section(section: Section, first: int) -> str:
-  plots = (
-    f'<figure><figcaption>{_text(title)}</figcaption><div class="plot" id="plot-{first + i}" role="img" '
-    f'aria-label="{_text(title)}" style="min-height: {figure.layout.height}px"></div></figure>'
-    for i, (title, figure) in enumerate(section.figures.items())
-  )
-  parts = [f"<h2>{_text(section.title)}</h2>"]
-  if section.caption:
-    parts.append(_paragraph(section.caption, "caption"))
-  if section.figures:
-    kind = "figures wide" if section.wide else "figures"
-    parts.append(f'<div class="{kind}">{"".join(plots)}</div>')
-  if section.note:
-    parts.append(_paragraph(section.note, "note"))
-  return f"<section>{''.join(parts)}</section>"
-
-
-def _summary(tables: Sequence[Table]) -> str:
-  return f'<section><h2>Summary</h2><div class="tables">{"".join(map(_table, tables))}</div></section>'
-
-
-def _table(one: Table) -> str:
-  head = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in one.header)
-  head = f"<thead><tr>{head}</tr></thead>" if head else ""
-  rows = (
-    f'<tr><th scope="row">{_text(name)}</th>{"".join(f"<td>{_text(cell)}</td>" for cell in cells)}</tr>'
-    for name, *cells in one.rows
-  )
-  body = f"<table><caption>{_text(one.title)}</caption>{head}<tbody>{''.join(rows)}</tbody></table>"
-  return f'<div class="{"table wide" if len(one.header) > _NARROW else "table"}">{body}</div>'
-
-
 def _origin(values: Mapping[str, Any], found: Mapping[str, Evaluated], command: str) -> str:
   """Command, configuration, the settings that each evaluation was made under, and libraries."""
   settings = {name: one.settings for name, one in found.items()}
+  return (
+    markup.preformatted(command)
+    + markup.details(f"Resolved configuration ({workdir.CONFIG})", values)
+    + markup.details(f"Settings of each evaluation ({workdir.EVALUATION}/)", settings)
+    + markup.paragraph(libraries(), "caption")
+  )
+
+
+def libraries() -> str:
+  """Names and versions of what results may depend on."""
   versions = {"Python": platform.python_version()}
   for name in _LIBRARIES:
     try:
       versions[name] = metadata.version(name)
     except metadata.PackageNotFoundError:
       continue
-  libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
-  return (
-    f"<section><h2>How this page was made</h2><pre>{_text(command)}</pre>"
-    f"{_details(f'Resolved configuration ({workdir.CONFIG})', values)}"
-    f"{_details(f'Settings of each evaluation ({workdir.EVALUATION}/)', settings)}"
-    f"{_paragraph(libraries, 'caption')}</section>"
-  )
-
-
-def _details(title: str, values: Mapping[str, Any]) -> str:
-  content = json.dumps(values, indent=2, sort_keys=True)
-  return f"<details><summary>{_text(title)}</summary><pre>{_text(content)}</pre></details>"
-
-
-def _paragraph(text: str, kind: str = "") -> str:
-  attribute = f' class="{kind}"' if kind else ""
-  return f"<p{attribute}>{_text(text)}</p>"
-
-
-def _text(value: str) -> str:
-  return html.escape(value)
+  return ", ".join(f"{name} {version}" for name, version in versions.items())

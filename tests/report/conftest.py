@@ -8,7 +8,7 @@ import pytest
 from g_pt import tasks, workdir
 from g_pt.report.base import View
 from g_pt.report.results import Evaluated
-from g_pt.report.sections import alignment, corpus, model, one_update
+from g_pt.report.sections import alignment, corpus, course, landscape, model, one_update, walk
 
 STEPS = 700  # of the optimizers' runs
 
@@ -238,6 +238,45 @@ def arrays():
   }
   audited = {"recursion": recursion, "further_steps": further, "novelty": novelty, "extrapolation": extrapolation}
   return {"alignment": aligned, "one_update": one_update, **audited, "few_evaluations": {}, "corpus": corpus}
+
+
+@pytest.fixture
+def pictured(summaries, arrays, sections):
+  """Adds the experiments that are looked at more than read: the course of training, the landscape, the walk."""
+  sections |= {"course": course, "landscape": landscape, "walk": walk}
+  rng = np.random.default_rng(1)
+  prompted = arrays["alignment"]["test.prompted"][:3]
+  share = np.asarray([0.0, 0.1, 0.6, 1.0])[:, None, None]  # of the way from doing nothing to obeying
+  achieved = prompted[:, -1:] + share * (prompted - prompted[:, -1:]) + rng.normal(0, 0.02, (4, 3, 5))
+  arrays["course"] = {"step": np.asarray([1, 10, 100, 1600]), "prompted": prompted}
+  arrays["course"] |= {"achieved.recorded": achieved, "achieved.final": achieved + 0.03}
+  summaries["course"] = {"networks": 3, "prompts": 5, "steps": [1, 10, 100, 1600]}
+  summaries["course"] |= {"recorded": [-1.987, -1.4, 0.47, 0.9321], "final": [-2.1, -1.5, 0.4, 0.9012]}
+  # Two basins, in which samples lie; the start between and above them.
+  x, y = np.linspace(-3, 3, 21), np.linspace(-2, 2, 19)
+  basins = np.minimum(np.hypot(x - 1.5, y[:, None]), np.hypot(x + 1.5, y[:, None]))
+  at = np.asarray([[1.5, 0], [-1.5, 0]])[np.arange(6) % 2] + rng.normal(0, 0.2, (6, 2))
+  between = np.where(np.arange(4)[:, None] % 2 == np.arange(4) % 2, 0.01, 1.3) * (1 - np.eye(4))
+  arrays["landscape"] = {
+    "x": x, "y": y, "landscape": 0.06 + basins**2, "sample_at": at, "start_at": np.asarray([[0.0, 0.4]]),
+    "explained": np.asarray([0.411, 0.2]), "metric": rng.uniform(0.06, 0.1, 6), "barrier": between,
+    "start_metric": np.asarray([2.3]),
+  }  # fmt: skip
+  summaries["landscape"] = {
+    "prompt": 0.05, "samples": 6, "start": 2.3, "mean": 0.08, "explained": 0.611, "compared": 4, "basins": 2,
+    "barrier": 1.29876, "largest_barrier": 0.111,
+    "ensemble": {
+      "recorded": {"single": 0.0801, "ensemble": 0.0612}, "final": {"single": 0.0899, "ensemble": 0.0711}
+    },
+  }  # fmt: skip
+  turn = 2 * np.pi * np.arange(6) / 6
+  tiles = np.sin(turn[:, None, None] + 0.2 * np.arange(3 * 64).reshape(3, 64)) * np.asarray([[1.0], [0.1], [3.0]])
+  arrays["walk"] = {
+    "tiles": tiles.reshape(6, 3, 1, 64, 1).astype(np.float16), "moved": np.ones(6, np.float32),
+    "metric.recorded": 0.08 + 0.01 * np.sin(turn), "metric.final": 0.09 + 0.01 * np.sin(turn),
+  }  # fmt: skip
+  summaries["walk"] = {"prompt": 0.05, "frames": 6, "caption": "first-layer filters, one a hidden unit"}
+  summaries["walk"] |= {"mean": 0.08, "lowest": 0.07134, "highest": 0.0887}
 
 
 @pytest.fixture

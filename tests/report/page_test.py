@@ -1,5 +1,8 @@
 """The page: whole, offline, true to the evaluations' files, and drawn by a browser without complaint."""
 
+import base64
+import csv
+import hashlib
 import html
 from html.parser import HTMLParser
 import json
@@ -13,7 +16,7 @@ import pytest
 from g_pt import workdir
 from g_pt.errors import UserError
 from g_pt.report import marks, page, words
-from g_pt.report.base import Key, Section, Table
+from g_pt.report.base import Film, Key, Section, Table
 
 
 def read(directory):
@@ -133,6 +136,47 @@ def test_a_toy_evaluation_shows_in_page_and_terminal(write, write_workdir, value
   assert re.search("^  oldest +77.7$", page.summary_text(write_workdir(), values, sections), re.MULTILINE)
 
 
+class Large(Ages):
+  """A section that no one can open."""
+
+  @staticmethod
+  def section(found, view):
+    drawn = Ages.section(found, view)
+    next(iter(drawn.figures.values())).add_trace(marks.line(None, np.random.default_rng(0).random(1_500_000), "", {}))
+    return drawn
+
+
+def test_a_page_that_gets_too_large_is_refused_with_its_largest_section(
+  write, write_workdir, sections, summaries, arrays
+):
+  before = write()
+  summaries["ages"] = {"oldest": 77.7}
+  arrays["ages"] = {"age": np.asarray([5.0, 77.7, 6.0])}
+  sections["ages"] = Large
+  message = r"index.html: 2\d\.\d MB, more than 15; its largest sections: ages 20\.\d MB, "
+  with pytest.raises(UserError, match=message) as error:
+    write()
+  assert "\n" not in str(error.value) and read(write_workdir()) == before
+
+
+class Shown(Ages):
+  """A film of its own, of odd sides."""
+
+  @staticmethod
+  def section(found, view):
+    frames = np.zeros((3, 5, 7, 3), np.uint8)
+    return Section("How do networks age?", film=Film(frames, "<Ageing>", 'older & "older"'))
+
+
+def test_any_section_may_carry_a_film(write, write_workdir, sections, summaries, arrays):
+  summaries["ages"] = {"oldest": 77.7}
+  arrays["ages"] = {"age": np.asarray([5.0])}
+  sections["ages"] = Shown
+  text = without_library(write())
+  assert 'alt="older &amp; &quot;older&quot;"' in text and "<span>&lt;Ageing&gt;</span>" in text
+  assert {"ages.gif", "ages.mp4"} < {file.name for file in (write_workdir() / "report").iterdir()}
+
+
 @pytest.mark.parametrize("absent", ["alignment", "one_update", "corpus", "model"])
 def test_an_evaluation_that_is_absent_is_left_out(write, write_workdir, values, sections, summaries, arrays, absent):
   whole, lines = write(), page.summary_text(write_workdir(), values, sections)
@@ -164,8 +208,55 @@ def test_page_is_self_contained(write):
   assert text.count("* plotly.js v") == 1
   rest = without_library(text)
   assert len(rest) < len(text) / 10
-  assert not re.search(r"\b(src|href)\s*=|@import|url\(|https?:", rest)
+  assert not re.search(r"\b(src|href)\s*=\s*[\"'](?!#|data:)|@import|url\(|https?:", rest)
   assert "default-src 'none'" in rest
+
+
+def test_the_policy_lets_the_pages_own_scripts_run_and_no_other(write):
+  text = write()
+  policy = html.unescape(re.search('Content-Security-Policy" content="(.*?)"', text)[1])
+  allowed = re.search("script-src (.*?);", policy)[1].split()
+  scripts = re.findall("<script>(.*?)</script>", text, re.DOTALL)
+  hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+  assert allowed == [f"'sha256-{one}'" for one in hashes] and len(scripts) == 2
+
+
+def test_contents_lead_to_every_section(pictured, write):
+  text = without_library(write())
+  contents = re.search("<nav.*?</nav>", text, re.DOTALL)[0]
+  links = re.findall('<a href="#(.*?)">(.*?)</a>', contents)
+  sections = re.findall('<section id="(.*?)"><h2>(.*?)</h2>', text)
+  assert links == sections and len(links) == len(set(links)) == 9
+  ids = re.findall(r'\bid="(.*?)"', text)
+  assert len(ids) == len(set(ids)) and set(re.findall('href="#(.*?)"', text)) <= set(ids)
+
+
+def test_every_figure_can_be_saved_as_image_and_as_numbers(pictured, write):
+  text = without_library(write())
+  buttons = re.findall('<button type="button" data-save="(png|csv)" data-figure="(.*?)" aria-label="(.*?)"', text)
+  assert [(kind, name) for kind, name, _ in buttons] == [(kind, one) for one in plots(text) for kind in ("png", "csv")]
+  assert "Save as CSV: Training runs" in [label for *_, label in buttons]
+
+
+def figures_of(text):
+  return json.loads(re.search(r'id="figures">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def test_frames_of_a_figure_reach_the_page(pictured, write):
+  animated = [figure for figure in figures_of(write()).values() if figure.get("frames")]
+  (figure,) = animated
+  names = [frame["name"] for frame in figure["frames"]]
+  assert names == ["1", "10", "100", "1,600"]
+  assert [step["args"][0] for step in figure["layout"]["sliders"][0]["steps"]] == [[name] for name in names]
+
+
+def test_a_film_is_in_the_page_and_beside_it(pictured, write, write_workdir):
+  text, folder = write(), write_workdir() / "report"
+  (image,) = re.findall('<img width="(.*?)" height="(.*?)" alt="(.*?)" src="data:image/gif;base64,(.*?)">', text)
+  assert base64.b64decode(image[3]) == (folder / "walk.gif").read_bytes()
+  assert image[2].startswith("First-layer filters of 6 networks")
+  assert sorted(file.name for file in folder.iterdir()) == ["index.html", "walk.gif", "walk.mp4"]
+  assert (folder / "walk.mp4").read_bytes()[4:8] == b"ftyp"
 
 
 def test_command_configuration_and_settings_are_shown(write, write_workdir):
@@ -263,25 +354,102 @@ def test_figures_that_cannot_be_drawn_leave_a_note(write, summaries, lines):
 _BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-@pytest.mark.skipif(_BROWSER is None, reason="no chromium, chromium-browser or google-chrome is installed")
-def test_a_browser_draws_every_figure_without_a_word_on_the_console(write_workdir, values, sections, tmp_path):
-  directory = write_workdir()
-  page.write(directory, values, sections)
+
+# Clicks all that can be clicked, and leaves in the page what would be saved.
+CLICKS = """
+addEventListener("load", async () => {
+  const saved = {}, waiting = [], create = URL.createObjectURL;
+  let made;
+  URL.createObjectURL = blob => { made = blob; return create(blob); };
+  HTMLAnchorElement.prototype.click = function () {
+    const name = this.download, blob = made;
+    saved[name] = "";
+    if (name.endsWith(".csv")) waiting.push(blob.text().then(text => { saved[name] = text; }));
+  };
+  for (const button of document.querySelectorAll("button[data-save=csv]")) button.click();
+  const animated = Array.from(document.querySelectorAll(".plot")).find(one => one.layout.sliders);
+  if (animated) {
+    const [name, how] = animated.layout.sliders[0].steps[0].args;
+    await Plotly.animate(animated, name, how);
+    saved.corner = animated.layout.annotations[0].text;
+  }
+  for (const button of document.querySelectorAll("button[data-save=png]")) button.click();
+  await Promise.all(waiting);
+  const limit = Date.now() + 8000;
+  const images = () => Object.keys(saved).filter(name => name.endsWith(".png")).length;
+  while (images() < document.querySelectorAll("button[data-save=png]").length && Date.now() < limit) {
+    await new Promise(resolve => setTimeout(resolve, 50));
+  }
+  const place = document.createElement("pre");
+  place.id = "saved";
+  place.textContent = JSON.stringify(saved);
+  document.body.append(place);
+});
+"""
+
+
+def browsed(text, folder):
+  """(the page as a browser leaves it, lines of its console)."""
+  page = folder / "page.html"
+  page.write_text(text)
   flags = (
     "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-sync "
-    "disable-component-update enable-logging=stderr v=0 virtual-time-budget=10000 window-size=1280,4200 dump-dom"
+    "disable-component-update enable-logging=stderr v=0 virtual-time-budget=20000 window-size=1280,4200 dump-dom"
   )
-  command = [_BROWSER, *(f"--{flag}" for flag in flags.split()), f"--user-data-dir={tmp_path / 'profile'}"]
-  done = subprocess.run(
-    [*command, (directory / workdir.REPORT).as_uri()], capture_output=True, text=True, timeout=120, check=True
-  )
-  assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
-  dom = without_library(done.stdout)
-  names = plots(read(directory))
-  drawn = re.split(r'<div class="plot js-plotly-plot" id="(plot-\d+)"', dom)[1:]
-  assert drawn[::2] == names and len(names) == 9
-  figures = json.loads(re.search(r'id="figures">(.*?)</script>', dom, re.DOTALL)[1])
+  command = [_BROWSER, *(f"--{flag}" for flag in flags.split()), f"--user-data-dir={folder / 'profile'}"]
+  done = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+  return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def with_clicks(text):
+  """The page with one more script, that its policy allows."""
+  one = base64.b64encode(hashlib.sha256(CLICKS.encode()).digest()).decode()
+  text = text.replace("script-src ", f"script-src 'sha256-{one}' ", 1)
+  return text.replace("</body>", f"<script>{CLICKS}</script></body>")
+
+
+needs_browser = pytest.mark.skipif(
+  _BROWSER is None, reason="no chromium, chromium-browser or google-chrome is installed"
+)
+
+
+@needs_browser
+def test_a_browser_draws_every_figure_without_a_word_on_the_console(pictured, write, tmp_path):
+  text = write()
+  dom, console = browsed(text, tmp_path)
+  assert console == []
+  names, figures = plots(text), figures_of(text)
+  drawn = re.split(r'<div class="plot js-plotly-plot" id="(plot-\d+)"', without_library(dom))[1:]
+  assert drawn[::2] == names and len(names) == 14
   for name, content in zip(names, drawn[1::2]):
     assert "main-svg" in content
-    traces = len(re.findall(r'<g class="trace (?:scatter|bars)', content))
+    traces = len(re.findall(r'<g class="(?:trace (?:scatter|bars)|contour")', content))
     assert traces == len(figures[name]["data"]), name
+  assert sum('class="slider-container"' in content for content in drawn[1::2]) == 1
+
+
+@needs_browser
+def test_a_browser_saves_images_and_numbers_and_moves_sliders(pictured, write, arrays, tmp_path):
+  text = write()
+  dom, console = browsed(with_clicks(text), tmp_path)
+  assert console == []
+  saved = json.loads(html.unescape(re.search('<pre id="saved">(.*?)</pre>', dom, re.DOTALL)[1]))
+  assert saved.pop("corner") == "step 1: alignment -1.99"
+  for kind in (".csv", ".png"):
+    assert sum(name.endswith(kind) for name in saved) == len(plots(text)) == 14
+  header, *lines = csv.reader(saved["test-loss-nats-in-the-plane-of-the-samples.csv"].splitlines())
+  assert header == ["trace", "x", "y", "z"]
+  of = arrays["landscape"]
+  cells = np.asarray([line[1:] for line in lines if line[0] == "landscape"], float)
+  np.testing.assert_allclose(cells[:, 2].reshape(19, 21), of["landscape"], rtol=1e-5)
+  np.testing.assert_allclose(cells[:21, 0], of["x"])
+  np.testing.assert_allclose(cells[::21, 1], of["y"])
+  np.testing.assert_allclose([float(line[3]) for line in lines if line[0] == "samples"], of["metric"])
+  header, *lines = csv.reader(saved["achieved-against-prompted-by-training-step.csv"].splitlines())
+  assert header == ["frame", "trace", "x", "y"]
+  second = [float(line[3]) for line in lines if line[:2] == ["10", "mean"]]
+  np.testing.assert_allclose(second, arrays["course"]["achieved.recorded"][1].mean(axis=0))
+  lines = list(csv.reader(saved["test-loss-nats-over-optimizer-steps.csv"].splitlines()))
+  assert [line[1] for line in lines if line[0] == "SGD, learning rate 0.3, constant"] == [
+    "0", "1", "3", "10", "30", "100", "700"
+  ]  # fmt: skip
