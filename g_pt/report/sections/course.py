@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from g_pt.report import marks, words
 from g_pt.report.base import Key, Section, Table, View
 from g_pt.report.results import Evaluated
-from g_pt.report.sections.alignment import common_range, unmoved_score
+from g_pt.report.sections.alignment import unmoved_score
 from g_pt.tasks.base import Metric
 
 _HEIGHT = marks.HEIGHT + 180  # pixels, of figures that stand beside each other
@@ -64,7 +64,7 @@ def over_steps(
   metric: Metric,
 ) -> go.Figure:
   """Achieved against prompted with a slider over training steps: networks one by one, their mean, the identity."""
-  shown = common_range(prompted, achieved)
+  shown = axes.common_range(prompted, achieved)
   drawn = marks.empty(f"prompted {metric.label}", f"achieved {metric.label}")
   line = {"color": marks.NEUTRAL, "dash": "dash"}
   drawn.add_trace(go.Scatter(x=shown, y=shown, mode="lines", name="perfect", line=line, hoverinfo="skip"))

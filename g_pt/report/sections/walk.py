@@ -14,12 +14,11 @@ from g_pt.report.results import Evaluated
 
 _SIDE = 480  # pixels that a frame fits into
 _GAP = 4  # pixels between tiles
-_FOLDED = 16  # a row of as many numbers, if that is a square, is an image whose rows were joined
 
 
 def section(found: Evaluated, view: View) -> Section:
   summary, metric = found.summary, {part: found.array(f"metric.{part}") for part in ("recorded", "final")}
-  count, tiles = summary["frames"], folded(found.array("tiles").astype(np.float32))
+  count, tiles = summary["frames"], found.array("tiles").astype(np.float32)
   texts = [
     f"{i + 1} of {count}    {view.metric.label}: {words.number(float(value))}"
     for i, value in enumerate(metric["recorded"])
@@ -60,14 +59,6 @@ def figure(metric: dict[str, Float[np.ndarray, "frame"]], view: View) -> go.Figu
     line = {"color": colour, "width": 2.5, "dash": dash}
     drawn.add_trace(marks.line(frame, values, words.PARTS[part], line))
   return marks.plain_steps(drawn).update_xaxes(unifiedhovertitle={"text": "frame %{x:d}"})
-
-
-def folded(tiles: Float[np.ndarray, "frame tile row column channel"]) -> Float[np.ndarray, "frame tile r c channel"]:
-  """Tiles that are a row of numbers as squares, where there are as many numbers as a square has."""
-  side = math.isqrt(tiles.shape[3])
-  if tiles.shape[2] == 1 and side**2 == tiles.shape[3] >= _FOLDED:
-    return tiles.reshape(*tiles.shape[:2], side, side, tiles.shape[4])
-  return tiles
 
 
 def coloured(tiles: Float[np.ndarray, "frame tile row column channel"]) -> UInt8[np.ndarray, "frame tile row column 3"]:
