@@ -60,6 +60,8 @@ def default(task: str, metric: str, model: str = "neuron_transformer") -> Config
       **dataclasses.asdict(CorpusConfig()),
       **dataclasses.asdict(SplitConfig()),
       "only_up_to": placeholder(float),
+      "used_runs": placeholder(int),
+      "used_checkpoints": placeholder(int),
       "recipe": dataclasses.asdict(tasks.get(task).training.recipe),
     },
     "model": {"name": model, **dataclasses.asdict(models.get(model).config())},
