@@ -38,9 +38,10 @@ def write(
   view, found = View.of(values), results.evaluations(directory, sections)
   drawn = [sections[name].section(one, view) for name, one in found.items()]
   drawn.append(training.section(results.training(directory), found, view))
-  rest = _summary(_tables(found, view, sections)), _origin(values, found, command or _likely_command(directory))
+  rest = summary(_tables(found, view, sections)), _origin(values, found, command or _likely_command(directory))
   keys = [key for name, one in found.items() for key in sections[name].keys(one, view)]
-  content = _render(view, keys, [section for section in drawn if section is not None], rest)
+  title = f"G.pt on {view.task.name}: {view.metric.label}"
+  content = render(title, _lead(view), keys, [section for section in drawn if section is not None], rest)
   workdir.write_bytes(directory / workdir.REPORT, content.encode())
 
 
@@ -60,8 +61,8 @@ def _likely_command(directory: Path) -> str:
   return f"python main.py --config=EXPERIMENT.py --workdir={shlex.quote(str(directory))}"
 
 
-def _render(view: View, keys: Sequence[Key], sections: Sequence[Section], rest: Sequence[str]) -> str:
-  """`rest` is the HTML of what stands below the sections."""
+def render(title: str, lead: str, keys: Sequence[Key], sections: Sequence[Section], rest: Sequence[str]) -> str:
+  """A page; `rest` is the HTML of what stands below the sections."""
   drawn, bodies = {}, []
   for section in sections:
     bodies.append(_section(section, first=len(drawn)))
@@ -69,10 +70,10 @@ def _render(view: View, keys: Sequence[Key], sections: Sequence[Section], rest: 
   # plotly's own encoder writes < as \u003c, so that no text can end the script element.
   encoded = ", ".join(f'"{name}": {figure.to_json()}' for name, figure in drawn.items())
   return string.Template(template.PAGE).substitute(
-    title=_text(f"G.pt on {view.task.name}: {view.metric.label}"),
+    title=_text(title),
     policy=template.POLICY,
     style=template.STYLE,
-    lead=_lead(view),
+    lead=_paragraph(lead),
     keys=_keys(keys),
     sections="\n".join([*bodies, *rest]),
     plotly=get_plotlyjs(),
@@ -82,7 +83,7 @@ def _render(view: View, keys: Sequence[Key], sections: Sequence[Section], rest: 
 
 
 def _lead(view: View) -> str:
-  return _paragraph(
+  return (
     "G.pt is a diffusion model that has read the checkpoints of many training runs of small networks and now trains "
     f"such networks itself: given a network, its {view.metric.label} and the value that is wanted, it samples new "
     "weights in one update. This page shows how closely networks get the value asked for, and how many steps of "
@@ -113,7 +114,8 @@ def _section(section: Section, first: int) -> str:
   return f"<section>{''.join(parts)}</section>"
 
 
-def _summary(tables: Sequence[Table]) -> str:
+def summary(tables: Sequence[Table]) -> str:
+  """The HTML of tables under a heading of their own."""
   return f'<section><h2>Summary</h2><div class="tables">{"".join(map(_table, tables))}</div></section>'
 
 
