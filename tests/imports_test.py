@@ -41,6 +41,7 @@ ONLY_IMPORTERS = {
   "tensorflow": (),
   "gymnax": ("tasks/cartpole.py",),
   "plotly": ("report/",),
+  "matplotlib": (),
   "ml_collections": ("config.py",),
   "torch": ("interop/",),
   "lmdb": ("interop/",),
