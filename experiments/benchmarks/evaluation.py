@@ -86,7 +86,7 @@ def measured(task: Task, networks: int, data_dir: str | None) -> dict[str, Any]:
   data, recipe = task.load(data_dir), task.training.recipe
   judged = task.measurement.part(data, recipe, "whole")
   theta = jax.jit(functools.partial(initial_parameters, task))(run_keys(0, range(networks)))
-  ways = {"in chunks": chunked(task, theta, judged)}
+  ways: dict[str, Callable[[], Any]] = {"in chunks": chunked(task, theta, judged)}
   if importlib.util.find_spec("torch") is not None:
     ways["one by one, PyTorch"] = one_by_one(task, theta, judged)
   images = len(judged.splits["test"].labels)

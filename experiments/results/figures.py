@@ -38,7 +38,7 @@ _OPTIMIZERS = ("#1F78B4", "#009E73", "#CC79A7", "#868C95", "#56B4E9", "#E69F00")
 _DRAWN = 24  # networks, one by one
 _FRAMES, _TILES, _SHADES = 8, 4, 32
 # A white card reads on light and dark pages alike; the same data are the same file.
-_STYLE = {
+_STYLE: dict[Any, Any] = {
   "figure.facecolor": "white",
   "savefig.facecolor": "white",
   "svg.hashsalt": "g_pt",
@@ -147,7 +147,7 @@ def landscape(directory: Path) -> Figure:
   # A pixel a network, kept as it is: resampled, or drawn as areas, the file would be many times as large.
   half_x, half_y = (0.5 * (axis[1] - axis[0]) for axis in (x, y))
   extent = (x[0] - half_x, x[-1] + half_x, y[0] - half_y, y[-1] + half_y)
-  style = {"origin": "lower", "aspect": "auto", "interpolation": "none", "cmap": "viridis_r"}
+  style: dict[str, Any] = {"origin": "lower", "aspect": "auto", "interpolation": "none", "cmap": "viridis_r"}
   filled = panel.imshow(values, extent=extent, vmin=best, vmax=worst, **style)
   at, start = found.array("sample_at"), found.array("start_at")
   panel.plot(*at.T, ".", color="white", markersize=6, markeredgecolor=_INK, markeredgewidth=0.5, label="samples")
