@@ -20,7 +20,7 @@ from g_pt.checkpointing import Checkpoints
 from g_pt.config import Experiment
 from g_pt.corpus.generate import generate, manifest_of, open_matching
 from g_pt.corpus.pairs import PairSource, Runs, pair_source
-from g_pt.corpus.split import Split, census, split_runs
+from g_pt.corpus.split import Split, census, split_runs, used_checkpoints
 from g_pt.corpus.statistics import measure_statistics
 from g_pt.corpus.store import MANIFEST, Corpus
 from g_pt.errors import UserError
@@ -97,7 +97,7 @@ def train(job: Job) -> None:
     source,
     job.task.spec,
     experiment.train.pairs,
-    census(opened, split, jax.device_get(source.metric)),
+    census(split, jax.device_get(source.metric)),
     experiment.diffusion.directions,
     stream(experiment.seed, "statistics"),
   )
@@ -120,7 +120,11 @@ def train(job: Job) -> None:
 
 def _pair_source(job: Job, opened: Corpus, split: Split) -> PairSource:
   experiment = job.experiment
-  runs = Runs(opened.read(opened.theta, split.train), opened.read(opened.metrics[experiment.metric], split.train))
+  chosen = used_checkpoints(opened, experiment.split)
+  theta, metric = (opened.read(x, split.train) for x in (opened.theta, opened.metrics[experiment.metric]))
+  if len(chosen) < theta.shape[1]:  # a copy that a whole corpus need not make
+    theta, metric = theta[:, chosen], metric[:, chosen]
+  runs = Runs(theta, metric)
   return pair_source(runs, job.task.metric(experiment.metric), experiment.train.pairs, experiment.split.only_up_to)
 
 

@@ -43,6 +43,7 @@ ONLY_IMPORTERS = {
   "plotly": ("report/",),
   "PIL": ("report/film.py",),
   "imageio_ffmpeg": ("report/film.py",),
+  "matplotlib": (),
   "ml_collections": ("config.py",),
   "torch": ("interop/",),
   "lmdb": ("interop/",),

@@ -132,3 +132,18 @@ def test_another_metric_shares_the_optimizers_curves(evaluated, smoke_values, tm
   values["train"]["steps"] = 2
   stages.run(config.parse(values), tmp_path, "all")
   assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before
+
+
+def test_a_model_may_learn_from_a_part_of_a_corpus(smoke_workdir, smoke_values, tmp_path):
+  """Of fewer runs, and of fewer checkpoints of them; what is left out is neither counted nor drawn."""
+  values = copy.deepcopy(smoke_values)
+  values["corpus"] |= {"path": str(smoke_workdir / workdir.CORPUS), "used_runs": 5, "used_checkpoints": 3}
+  values["train"]["steps"] = 2
+  stages.run(config.parse(values), tmp_path, "train")
+  census = workdir.read_json(tmp_path / workdir.TRAINED)["census"]
+  whole = workdir.read_json(smoke_workdir / workdir.TRAINED)["census"]
+  assert (census["train_runs"], census["checkpoints"]) == (5, 3)
+  assert (whole["train_runs"], whole["checkpoints"]) == (16, 6)
+  assert [census[kind] for kind in ("validation_runs", "test_runs")] == [4, 4]
+  with pytest.raises(UserError, match="corpus.used_runs is 5 there, 6 here"):
+    stages.run(changed(values, "corpus.used_runs", 6), tmp_path, "train")

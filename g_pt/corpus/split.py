@@ -28,6 +28,10 @@ class SplitConfig(Settings):
   # Of training runs, what comes from the first checkpoint on whose metric is better than this is left out of training,
   # so that prompts beyond it ask for what was never seen. None: all is used.
   only_up_to: float | None = None
+  # Of the training runs, and of the checkpoints of each, that many are used: the first runs, and checkpoints evenly
+  # spaced among those kept, the first and the last among them. None: all.
+  used_runs: int | None = limited(None, least=1)
+  used_checkpoints: int | None = limited(None, least=2)
 
 
 class Split(NamedTuple):
@@ -59,6 +63,7 @@ def sound(corpus: Corpus, largest: float) -> Bool[np.ndarray, "run"]:
 def split_runs(corpus: Corpus, config: SplitConfig) -> Split:
   """The runs of a whole corpus: the last groups for test, those before for validation, the others for training.
 
+  With `used_runs` fewer are for training; those for validation and test stay the same.
   Raises CorpusError where the corpus is unfinished or too few sound runs are left.
   """
   manifest = corpus.manifest
@@ -82,16 +87,27 @@ def split_runs(corpus: Corpus, config: SplitConfig) -> Split:
         f"{corpus.path}: {manifest.runs} runs in groups of {group} ({rejected} rejected) leave none for {name}: "
         f"corpus.validation_runs={config.validation_runs} and corpus.test_runs={config.test_runs} take whole groups"
       )
-  return Split(train, held, last, rejected)
+  if config.used_runs is not None and config.used_runs > len(train):
+    raise CorpusError(f"{corpus.path}: corpus.used_runs={config.used_runs} of {len(train)} training runs")
+  return Split(train[: config.used_runs], held, last, rejected)
 
 
-def census(corpus: Corpus, split: Split, metric: Float[np.ndarray, "train checkpoint"]) -> Census:
-  """`metric` is that of the training runs."""
+def used_checkpoints(corpus: Corpus, config: SplitConfig) -> Int[np.ndarray, "checkpoint"]:
+  """Which checkpoints of a run training sees; CorpusError where more are wanted than were kept."""
+  kept = corpus.manifest.checkpoints
+  count = kept if config.used_checkpoints is None else config.used_checkpoints
+  if count > kept:
+    raise CorpusError(f"{corpus.path}: corpus.used_checkpoints={count} of {kept} checkpoints of a run")
+  return np.round(np.linspace(0, kept - 1, count)).astype(np.int64)
+
+
+def census(split: Split, metric: Float[np.ndarray, "train checkpoint"]) -> Census:
+  """`metric` is that of the training runs, at the checkpoints that are used."""
   return Census(
     train_runs=len(split.train),
     validation_runs=len(split.validation),
     test_runs=len(split.test),
     rejected=split.rejected,
-    checkpoints=corpus.manifest.checkpoints,
+    checkpoints=metric.shape[1],
     final_mean=float(metric[:, -1].mean()),
   )

@@ -38,14 +38,14 @@ def write(
   drawn = {name: section for name, section in every.items() if section is not None}
   films = {name: section.film for name, section in drawn.items() if section.film is not None}
   gifs = {name: film.gif(one) for name, one in films.items()}
-  parts = [
-    *_parts(drawn, gifs),
+  every_part = [
+    *parts(drawn, gifs),
     Part("summary", "Summary", markup.tables(_tables(found, view, sections))),
     Part("origin", "How this page was made", _origin(values, found, command or _likely_command(directory))),
   ]
   keys = [key for name, one in found.items() for key in sections[name].keys(one, view)]
-  content = markup.page(_title(view), _lead(view) + markup.keys(keys), parts)
-  refuse_large(directory / workdir.REPORT, content, parts)
+  content = markup.page(_title(view), _lead(view) + markup.keys(keys), every_part)
+  refuse_large(directory / workdir.REPORT, content, every_part)
   folder = (directory / workdir.REPORT).parent
   for name, one in films.items():
     workdir.write_bytes(folder / f"{name}.gif", gifs[name])
@@ -71,13 +71,13 @@ def refuse_large(file: Path, content: bytes, parts: Sequence[Part], largest: int
   )
 
 
-def _parts(drawn: Mapping[str, Section], gifs: Mapping[str, bytes]) -> list[Part]:
-  """The sections as HTML, their figures numbered throughout."""
-  parts, count = [], 0
+def parts(drawn: Mapping[str, Section], gifs: Mapping[str, bytes] | None = None) -> list[Part]:
+  """The sections as HTML, their figures numbered throughout; of each film its GIF."""
+  made, count = [], 0
   for name, section in drawn.items():
-    parts.append(markup.section(name, section, count, gifs.get(name)))
+    made.append(markup.section(name, section, count, (gifs or {}).get(name)))
     count += len(section.figures)
-  return parts
+  return made
 
 
 def _tables(found: Mapping[str, Evaluated], view: View, sections: Mapping[str, SectionPlugin]) -> tuple[Table, ...]:

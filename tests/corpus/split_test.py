@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from g_pt.corpus.split import SplitConfig, census, sound, split_runs
+from g_pt.corpus.split import SplitConfig, census, sound, split_runs, used_checkpoints
 from g_pt.corpus.store import Corpus, Manifest
 from g_pt.errors import CorpusError
 
@@ -123,6 +123,31 @@ def test_whole_groups_are_held_out_and_no_group_is_of_two_kinds(corpora, runs, g
   assert sum(map(len, groups)) == len(set.union(*groups))
 
 
+def test_fewer_runs_are_the_first_for_training_and_the_others_stay(corpus):
+  whole = split_runs(corpus, SplitConfig(validation_runs=4, test_runs=4))
+  for count in (1, 5, len(whole.train)):
+    fewer = split_runs(corpus, SplitConfig(validation_runs=4, test_runs=4, used_runs=count))
+    np.testing.assert_array_equal(fewer.train, whole.train[:count])
+    np.testing.assert_array_equal(fewer.validation, whole.validation)
+    np.testing.assert_array_equal(fewer.test, whole.test)
+    assert fewer.rejected == whole.rejected
+
+
+def test_more_runs_or_checkpoints_than_there_are_is_refused(corpus):
+  config = SplitConfig(validation_runs=4, test_runs=4, used_runs=9, used_checkpoints=8)
+  with pytest.raises(CorpusError, match=f"{corpus.path}: corpus.used_runs=9 of 8 training runs"):
+    split_runs(corpus, config)
+  with pytest.raises(CorpusError, match=f"{corpus.path}: corpus.used_checkpoints=8 of 7 checkpoints of a run"):
+    used_checkpoints(corpus, config)
+
+
+@pytest.mark.parametrize("count", [None, *range(2, CHECKPOINTS + 1)])
+def test_fewer_checkpoints_are_evenly_spaced_from_the_first_to_the_last(corpus, count):
+  used = used_checkpoints(corpus, SplitConfig(used_checkpoints=count))
+  assert len(used) == (count or CHECKPOINTS) and used[0] == 0 and used[-1] == CHECKPOINTS - 1
+  assert np.ptp(np.diff(used)) <= 1 and np.diff(used).min() >= 1
+
+
 def test_runs_made_elsewhere_share_nothing_that_is_known(tmp_path):
   imported = {"imported": {"source": "somewhere"}}
   split = split_runs(write(tmp_path, *contents(), settings=imported), SplitConfig(validation_runs=4, test_runs=4))
@@ -155,6 +180,6 @@ def test_too_few_sound_runs_are_refused(corpus, config, message):
 def test_the_census_counts_the_kinds(corpus):
   split = split_runs(corpus, SplitConfig(validation_runs=4, test_runs=4))
   metric = corpus.read(corpus.metrics["loss"], split.train)
-  found = census(corpus, split, metric)
+  found = census(split, metric)
   assert found[:5] == (8, 3, 6, 6, CHECKPOINTS)
   assert found.final_mean == pytest.approx(contents()[1][split.train, -1].mean(), rel=1e-6)

@@ -39,16 +39,6 @@ def test_a_tile_of_zeros_is_white():
   assert tuple(walk.coloured(mixed)[0, 1, 0, 0]) == WHITE
 
 
-@pytest.mark.parametrize(
-  ("shape", "expected"), [((1, 64), (8, 8)), ((1, 10), (1, 10)), ((28, 28), (28, 28)), ((1, 4), (1, 4))]
-)
-def test_a_row_that_was_an_image_is_one_again(shape, expected):
-  tiles = np.arange(float(np.prod(shape))).reshape(1, 1, *shape, 1)
-  again = walk.folded(tiles)
-  assert again.shape[2:4] == expected
-  np.testing.assert_array_equal(again.ravel(), tiles.ravel())
-
-
 @pytest.mark.parametrize("shape", [(3, 10, 8, 8), (1, 1, 41, 41), (2, 16, 3, 3), (1, 3, 1, 10), (1, 2, 600, 600)])
 def test_a_grid_shows_every_tile_with_whole_pixels(shape):
   rng = np.random.default_rng(0)
