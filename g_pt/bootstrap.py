@@ -12,6 +12,11 @@ _RESAMPLES = 1000
 _SEED = 0  # the same networks are resampled in the same way every time
 
 
+def resamples(networks: int) -> Int[np.ndarray, "resample net"]:
+  """Networks by number, drawn with replacement, a row a resample; always the same."""
+  return np.random.default_rng(_SEED).integers(0, networks, (_RESAMPLES, networks))
+
+
 def interval(
   statistic: Callable[[Int[np.ndarray, "resample net"]], Float[np.ndarray, "resample"]], networks: int
 ) -> list[float | None]:
@@ -21,8 +26,7 @@ def interval(
   resample; what it indexes by one row stays paired. Where it is NaN there is no
   such number, which counts as above all others: an end that falls there is None.
   """
-  drawn = np.random.default_rng(_SEED).integers(0, networks, (_RESAMPLES, networks))
-  values = np.asarray(statistic(drawn), np.float64)
+  values = np.asarray(statistic(resamples(networks)), np.float64)
   values = np.where(np.isnan(values), np.inf, values)
   # A value that occurs, not one between two: between a number and infinity there is none.
   ends = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")

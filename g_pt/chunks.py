@@ -8,19 +8,26 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-
-def size() -> int:
-  """Networks at once: what a CPU's caches hold, or keeps an accelerator busy."""
-  return 128 if jax.default_backend() == "cpu" else 1024
+_ON_ACCELERATORS = 1024
 
 
-def in_chunks(function: Callable[..., Any], *rows: Any, whole: bool = False) -> Any:
-  """`function` of arrays that lead with the network, some `size()` networks at once; its arrays lead with it, too.
+def updated_at_once() -> int:
+  """Networks that a model updates together: what a CPU's caches hold, or keeps an accelerator busy."""
+  return 128 if jax.default_backend() == "cpu" else _ON_ACCELERATORS
+
+
+def measured_at_once() -> int:
+  """Networks that are measured together: each has its own activations for every example."""
+  return 32 if jax.default_backend() == "cpu" else _ON_ACCELERATORS
+
+
+def in_chunks(function: Callable[..., Any], at_once: int, *rows: Any, whole: bool = False) -> Any:
+  """`function` of arrays that lead with the network, some `at_once` of them together; its arrays lead with it, too.
 
   More networks than that, or with `whole` any number, are filled up to a
   multiple, so that one program serves all.
   """
-  count, at_once = len(rows[0]), size()
+  count = len(rows[0])
   if count <= at_once and not whole:
     return function(*rows)
   index = (jnp.arange(-(-count // at_once) * at_once) % count).reshape(-1, at_once)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PyTree
 import numpy as np
 
 from g_pt import tasks
-from g_pt.chunks import in_chunks
+from g_pt.chunks import in_chunks, measured_at_once, updated_at_once
 from g_pt.corpus.statistics import Statistics
 from g_pt.description import Description
 from g_pt.errors import UserError
@@ -64,7 +64,7 @@ class GPT:
   def evaluate(self, theta: Float[Array, "net parameter"], part: str = "recorded") -> dict[str, Float[Array, "net"]]:
     """`measure_all` of flat vectors, in chunks."""
     judged = self._judged(part)
-    return in_chunks(lambda rows: self._evaluate(rows, judged), theta)
+    return in_chunks(lambda rows: self._evaluate(rows, judged), measured_at_once(), theta)
 
   def ensemble(self, theta: Float[Array, "net parameter"], part: str = "recorded") -> dict[str, Float[Array, ""]]:
     """Every number of all flat networks as one, by the mean of their probabilities."""
@@ -140,7 +140,7 @@ class GPT:
       # Of a sampler that adds noise on the way, each chunk has its own.
       return compiled(weights, theta, start_metric, prompt, fold(step_key, number[0]), noise)
 
-    return in_chunks(update, theta, start_metric, prompt, noise, jnp.arange(len(theta)))
+    return in_chunks(update, updated_at_once(), theta, start_metric, prompt, noise, jnp.arange(len(theta)))
 
   def noise(self, key: Array, count: int) -> Float[Array, "net reduced"]:
     """What that many samples begin from."""

@@ -44,7 +44,7 @@ def test_default_holds_every_dataclass_s_defaults(task, model):
     assert experiment.model == models.get(model).config()
     assert experiment.corpus == CorpusConfig() and experiment.split == SplitConfig()
     assert experiment.train == TrainConfig()
-    assert experiment.experiments == tuple(PLUGINS)
+    assert experiment.experiments == tuple(name for name, plugin in PLUGINS.items() if plugin.by_default)
     assert experiment.evaluate == {name: plugin.evaluation.Settings() for name, plugin in PLUGINS.items()}
 
 
@@ -111,7 +111,7 @@ BAD = [
   ("sample.steps", 0, "sample.steps: 0 is less than 1"),
   ("sample.steps", 1001, "sample.steps: 1001 is more than diffusion.timesteps=1000"),
   ("evaluate.alignment.prompts", 1, "evaluate.alignment.prompts: 1 is less than 2"),
-  ("evaluate.experiments", ("walk",), "evaluate.experiments: unknown 'walk'; it is one of: alignment, one_update"),
+  ("evaluate.experiments", ("walks",), "evaluate.experiments: unknown 'walks'; it is one of: alignment, course"),
   ("optimizers.networks", 1, "optimizers.networks: 1 is less than 2"),
   ("mesh.batch", 0, "mesh.batch: 0 is neither -1 nor at least 1"),
 ]

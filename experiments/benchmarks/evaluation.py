@@ -32,7 +32,7 @@ import numpy as np
 
 from experiments.benchmarks import measure
 from g_pt import tasks
-from g_pt.chunks import in_chunks, size
+from g_pt.chunks import in_chunks, measured_at_once
 from g_pt.corpus.generate import initial_parameters, run_keys
 from g_pt.tasks import population
 from g_pt.tasks.base import Task
@@ -45,7 +45,7 @@ def chunked(task: Task, theta: jax.Array, judged: Any) -> Callable[[], dict[str,
   """All networks by the project: loss and error of each."""
   judged = jax.device_put(judged)
   evaluate = jax.jit(functools.partial(population.evaluate, task))
-  return lambda: in_chunks(lambda rows: evaluate(rows, judged), theta)
+  return lambda: in_chunks(lambda rows: evaluate(rows, judged), measured_at_once(), theta)
 
 
 def one_by_one(task: Task, theta: jax.Array, judged: Any) -> Callable[[], dict[str, np.ndarray]]:
@@ -98,7 +98,7 @@ def measured(task: Task, networks: int, data_dir: str | None) -> dict[str, Any]:
   flop, peak = networks * images * _FLOP_OF_IMAGE, measure.peak()
   return {
     "networks": networks,
-    "at_once": size(),
+    "at_once": measured_at_once(),
     "images": images,
     "peak_flop_per_second": peak,
     "seconds": seconds,

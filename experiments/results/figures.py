@@ -27,9 +27,9 @@ import numpy as np
 from g_pt import workdir
 from g_pt.errors import UserError
 from g_pt.report import marks, words
+from g_pt.report.axes import common_range
 from g_pt.report.base import View
 from g_pt.report.results import Evaluated, evaluations
-from g_pt.report.sections.alignment import common_range
 
 FOLDER = Path(__file__).parents[2] / "docs"
 MOST = 150_000  # bytes of a picture

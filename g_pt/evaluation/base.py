@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 import dataclasses
-import functools
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -18,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 import numpy as np
 
-from g_pt.chunks import in_chunks
+from g_pt.chunks import in_chunks, updated_at_once
 from g_pt.corpus.split import Split
 from g_pt.corpus.store import Corpus
 from g_pt.fields import Settings
@@ -100,9 +99,8 @@ class Context:
     self, theta: Float[Array | np.ndarray, "*axis parameter"], part: str = "recorded"
   ) -> Float[np.ndarray, "*axis"]:
     """The metric of any number of networks."""
-    theta, gpt = jnp.asarray(theta), self.gpt
-    measure = functools.partial(gpt.evaluate, part=part)
-    values = in_chunks(measure, theta.reshape(-1, theta.shape[-1]), whole=True)[gpt.metric_name]
+    theta = jnp.asarray(theta)
+    values = self.gpt.evaluate(theta.reshape(-1, theta.shape[-1]), part)[self.gpt.metric_name]
     return np.asarray(values).reshape(theta.shape[:-1])
 
   def update(
@@ -125,7 +123,7 @@ class Context:
     def update(theta, own, prompt, noise):
       return gpt.update(theta, own, prompt, fold(key, "later"), config, weights, noise)
 
-    return in_chunks(update, theta, own, prompt, noise, whole=True)
+    return in_chunks(update, updated_at_once(), theta, own, prompt, noise, whole=True)
 
 
 class Evaluation(Protocol):

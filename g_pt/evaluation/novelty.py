@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 import numpy as np
 
-from g_pt.chunks import in_chunks
+from g_pt.chunks import in_chunks, measured_at_once
 from g_pt.evaluation import without_model
 from g_pt.evaluation.base import Context, Result
 from g_pt.fields import Settings as Base
@@ -124,8 +124,9 @@ class Choices(NamedTuple):
 
 
 def _decisions(context: Context, theta: Float[np.ndarray, "net parameter"]) -> Choices:
-  chosen = np.asarray(in_chunks(lambda rows: context.gpt.decisions(rows).chosen.T, theta, whole=True))
-  right = context.gpt.decisions(jnp.asarray(theta[:1])).right
+  gpt, networks = context.gpt, jnp.asarray(theta)
+  chosen = np.asarray(in_chunks(lambda rows: gpt.decisions(rows).chosen.T, measured_at_once(), networks))
+  right = gpt.decisions(networks[:1]).right
   return Choices(chosen, None if right is None else chosen != np.asarray(right)[None])
 
 

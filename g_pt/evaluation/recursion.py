@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 import numpy as np
 
 from g_pt.evaluation.base import Context, Result
@@ -27,30 +28,34 @@ class Settings(Base):
 
 def run(context: Context, settings: Settings) -> Result:
   """From each kind of init, the metric after every update on the recorded data and on the held-out data."""
-  spec, metric = context.gpt.task.spec, context.gpt.metric
+  metric = context.gpt.metric
   prompt = metric.best_prompt if metric.recursive_prompt is None else metric.recursive_prompt
   own = context.fresh(settings.networks)
-  started = jax.jit(inits.started, static_argnums=(0, 2))
+  theta = jnp.concatenate([_started(context, own, init) for init in settings.inits])
+  values = {"recorded": [context.metric(theta)], "final": [context.metric(theta, "final")]}
+  for update in range(settings.updates):
+    theta = context.update(theta, prompt, context.key("recursion", "update", update), values["recorded"][-1])
+    for part, measured in values.items():
+      measured.append(context.metric(theta, part))
   arrays: dict[str, np.ndarray] = {}
-  told: dict[str, Any] = {}
-  for init in settings.inits:
-    keys = [context.key("recursion", "init", number) for number in range(len(own))]
-    # One after another: batched decompositions may hang on a CPU.
-    theta = jnp.stack([started(spec, one, init, key) for one, key in zip(own, keys)])
-    values = {"recorded": [context.metric(theta)], "final": [context.metric(theta, "final")]}
-    for update in range(settings.updates):
-      theta = context.update(theta, prompt, context.key("recursion", "update", update), values["recorded"][-1])
-      for part, measured in values.items():
-        measured.append(context.metric(theta, part))
-    arrays |= {f"{init}.{part}": np.stack(measured, axis=1) for part, measured in values.items()}
-    told[init] = {part: _told(measured) for part, measured in values.items()}
+  told: dict[str, Any] = {init: {} for init in settings.inits}
+  for part, measured in values.items():
+    for init, of_init in zip(settings.inits, np.split(np.stack(measured, axis=1), len(settings.inits))):
+      arrays[f"{init}.{part}"] = of_init
+      told[init][part] = _told(of_init)
   updates = [count for count in _TOLD if count <= settings.updates]
   summary = {"prompt": prompt, "networks": len(own), "updates": updates, "inits": told}
   return Result(summary, arrays)
 
 
-def _told(measured: list[np.ndarray]) -> dict[str, Any]:
+def _started(context: Context, own: Float[Array, "net parameter"], init: str) -> Float[Array, "net parameter"]:
+  """One after another: batched decompositions may hang on a CPU."""
+  started = jax.jit(inits.started, static_argnums=(0, 2))
+  keys = (context.key("recursion", "init", number) for number in range(len(own)))
+  return jnp.stack([started(context.gpt.task.spec, one, init, key) for one, key in zip(own, keys)])
+
+
+def _told(metric: Float[np.ndarray, "net update"]) -> dict[str, Any]:
   """Means over networks; numbers that are not finite, which a far-off start may have, are None."""
-  means = [float(values.mean()) for values in measured]
-  means = [mean if np.isfinite(mean) else None for mean in means]
+  means = [float(mean) if np.isfinite(mean) else None for mean in metric.mean(axis=0)]
   return {"start": means[0], "after": [means[count] for count in _TOLD if count < len(means)]}

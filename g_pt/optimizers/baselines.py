@@ -233,9 +233,26 @@ def _measured(
 
 
 def choose(task: Task, baseline: Baseline, metric: str, level: float) -> int:
-  """Which of the fresh networks' curves is compared: that of the combination that tuning has at the level first."""
-  mean = baseline.tuning.mean("recorded", metric)
-  return curves.earliest(baseline.tuning.step[baseline.best], mean[baseline.best], level, task.metric(metric))
+  """Which of the fresh networks' curves is compared: that of the combination to expect at the level first.
+
+  Expected are the steps of the tuning networks, resampled: a combination whose
+  mean only just gets there, and with other networks might never, counts its
+  whole run where it does not. Where none ever gets there it is the best one.
+  """
+  tuning, higher = baseline.tuning, task.metric(metric).higher_is_better
+  own, step = tuning.numbers["recorded"][metric][baseline.best].astype(np.float64), tuning.step[baseline.best]
+  drawn = bootstrap.resamples(own.shape[1])
+
+  def expected(values, step):
+    # The mean of each resample by one matrix product: how often a network is in it, times its curve.
+    shares = np.stack([np.bincount(row, minlength=len(values)) for row in drawn]) / len(values)
+    reached = curves.crossing(step, shares @ values, np.full(len(drawn), level), higher)
+    return np.where(np.isnan(reached), tuning.step.max(), reached).mean() if np.isfinite(reached).any() else np.inf
+
+  steps = [expected(values, at) for values, at in zip(own, step)]
+  if np.isfinite(steps).any():
+    return int(np.argmin(steps))
+  return int(np.argmax(task.metric(metric).gain(own.mean(axis=1)).max(axis=1)))
 
 
 def steps_to_match(

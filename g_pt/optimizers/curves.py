@@ -98,16 +98,6 @@ def levels(metric: Metric, mean: Float[np.ndarray, "combination point"]) -> Floa
   return np.interp(np.linspace(EASIEST, 1, LEVELS) * share[-1], share, values)
 
 
-def earliest(
-  step: Int[np.ndarray, "combination point"], mean: Float[np.ndarray, "combination point"], level: float, metric: Metric
-) -> int:
-  """The curve that is the first as good as `level`; where none is, the one that comes nearest."""
-  reached = crossing(step, mean, np.full(len(mean), level), metric.higher_is_better)
-  if np.isnan(reached).all():
-    return int(np.argmax(metric.gain(mean).max(axis=1)))
-  return int(np.nanargmin(reached))
-
-
 def fewest_best(crossings: Float[np.ndarray, "level combination"]) -> Int[np.ndarray, "best"]:
   """The fewest combinations, found greedily, one of which is the first to cross each level, or ties with the first.
 

@@ -73,7 +73,7 @@ def test_the_corpus_is_told_of_by_kinds_of_runs(context, gpt):
   assert model.run(context(0), model.Settings()).summary["seconds"] == 7.2
 
 
-def test_alignment_reads_no_more_than_initial_networks(context, monkeypatch):
+def test_alignment_reads_no_more_than_initial_networks_and_the_best_end(context, monkeypatch):
   read = Corpus.read
   asked = []
 
@@ -84,4 +84,4 @@ def test_alignment_reads_no_more_than_initial_networks(context, monkeypatch):
 
   monkeypatch.setattr(Corpus, "read", watched)
   alignment.run(context(0), alignment.Settings(networks=3, prompts=4))
-  assert asked == [(3, 0), (3, 0)]
+  assert asked == [(3, 0), (3, 0), (1, -1)]

@@ -199,6 +199,19 @@ def test_tuning_alone_decides_which_curve_is_matched(task):
   assert baselines.choose(task, baseline, "test_loss", 0.1) == 1
 
 
+def test_a_combination_that_only_just_gets_there_is_not_counted_on(task):
+  """The first is sooner by its mean, but half of the networks never would be."""
+  near = np.stack([np.linspace(2.0, end, 4) for end in (0.9, 1.08, 0.9, 1.08)])
+  sure = np.tile([2.0, 1.9, 1.5, 0.5], (4, 1))
+  step = np.array([[0, 1, 10, 60], [0, 1, 10, 100]])
+  tuning = Curves(np.array([0.1, 0.3]), np.array([0.5, 1.0]), step, {"recorded": {"test_loss": np.stack([near, sure])}})
+  baseline = Baseline(tuning, np.array([0, 1]), tuning, False)
+  assert near.mean(axis=0)[-1] < 1.0
+  assert baselines.choose(task, baseline, "test_loss", 1.0) == 1
+  # A level that all of its networks reach is its own.
+  assert baselines.choose(task, baseline, "test_loss", 1.6) == 0
+
+
 def test_steps_to_match_tell_whose_they_are(task):
   nets = np.array([FAST, LOW]), np.array([LOW, LOW])
   baseline = baseline_of([[FAST], [LOW]], {"recorded": nets, "final": [nets[0] + 1, nets[1] + 1]})

@@ -108,13 +108,6 @@ def test_where_no_curve_gets_better_the_start_is_the_only_level():
   assert set(curves.levels(LOSS, np.array([[2.0, 2.5, 3.0]]))) == {2.0}
 
 
-def test_the_earliest_is_the_first_there_or_else_the_nearest():
-  step = np.tile(STEP, (3, 1))
-  mean = np.array([[4.0, 3.0, 2.0, 1.9, 1.8], [4.0, 3.9, 3.0, 1.0, 0.5], [4.0, 3.9, 3.5, 3.0, 0.4]])
-  assert [curves.earliest(step, mean, level, LOSS) for level in (3.0, 1.85, 1.5, 0.45, 0.1)] == [0, 1, 1, 2, 2]
-  assert [curves.earliest(step, -mean, -level, RETURN) for level in (3.0, 1.85, 1.5, 0.45, 0.1)] == [0, 1, 1, 2, 2]
-
-
 def test_the_fewest_combinations_that_are_first_or_tie():
   nan = np.nan
   crossings = np.array([[10.0, 10.1, 30.0, nan], [20.0, 20.1, 19.9, 50.0], [nan, nan, 90.0, 60.0]])
