@@ -105,14 +105,17 @@ class Fields:
       raise ConfigError(f"{self._at(name)}: {error}") from None
 
   def part(self, kind: type) -> Any:
-    """A dataclass of those of the fields that it has."""
+    """A dataclass of those of the fields that it has.
+
+    One that may be nothing may be absent, too: files stay readable when a version adds it.
+    """
     hints = typing.get_type_hints(kind)
     arguments = {}
     for field in dataclasses.fields(kind):
       hint = hints[field.name]
       if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         arguments[field.name] = self.below(field.name).whole(hint)
-      else:
+      elif field.name in self._values or field.default is not None:
         arguments[field.name] = self.take(field.name, hint)
     try:
       return kind(**arguments)

@@ -127,7 +127,12 @@ def test_what_a_dictionary_cannot_be_is_named_by_its_path(change, message):
   assert str(error.value) == message
 
 
-@pytest.mark.parametrize("name", VALUES)
+def test_a_field_that_may_be_nothing_may_be_absent():
+  """As in files of a version that did not have it."""
+  assert Fields({name: value for name, value in VALUES.items() if name != "place"}).whole(Sizes) == Sizes()
+
+
+@pytest.mark.parametrize("name", sorted(VALUES.keys() - {"place"}))
 def test_a_missing_field_is_named(name):
   values = {other: value for other, value in VALUES.items() if other != name}
   with pytest.raises(ConfigError) as error:

@@ -26,6 +26,7 @@ from g_pt.gpt import GPT
 from g_pt.keys import fold, stream
 from g_pt.optimizers import baselines
 from g_pt.optimizers.baselines import Baseline, OptimizersConfig
+from g_pt.optimizers.kept import load_or_run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Context:
   def baselines(self) -> dict[str, Baseline]:
     """The optimizers' curves, which are kept beside the corpus and made where they are missing."""
     gpt, folder = self.gpt, self.optimizers_folder
-    return baselines.load_or_run(gpt.task, gpt.recipe, gpt.data, self.optimizers, self.seed, folder)
+    return load_or_run(gpt.task, gpt.recipe, gpt.data, self.optimizers, self.seed, folder)
 
   def numbers(self, theta: Float[Array, "net parameter"]) -> dict[str, dict[str, Float[np.ndarray, "net"]]]:
     """Every number of networks, on each part of the task's data."""

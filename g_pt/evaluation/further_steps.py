@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 import numpy as np
 
 from g_pt.evaluation import without_model
@@ -15,7 +14,7 @@ from g_pt.evaluation.base import Context, Result
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
 from g_pt.optimizers import baselines, curves
-from g_pt.optimizers.baselines import Baseline
+from g_pt.optimizers.baselines import Baseline, Networks
 
 USES = ("sample", "optimizers")
 _MEMBERS = 16  # of a soup
@@ -33,21 +32,21 @@ def run(context: Context, settings: Settings) -> Result:
   it starts from, it is tuned on networks of its own.
   """
   gpt, task = context.gpt, context.gpt.task
-  tuning = baselines.tuning_networks(task, context.seed, context.optimizers.tuning_networks)
-  fresh = context.fresh(settings.networks)
+  settled = dataclasses.replace(context.optimizers, networks=settings.networks)
+  networks = baselines.initial_networks(task, context.seed, settled)
   level = _level(context)
   name = _soonest(context, level)
   runner = baselines.runner_of(task, gpt.recipe, jax.device_put(gpt.data), context.optimizers, name)
   arrays: dict[str, np.ndarray] = {}
   told: dict[str, Any] = {}
-  for start, (of_tuning, of_fresh) in _starts(context, tuning, fresh).items():
-    baseline = baselines.measured(task, runner, of_tuning, of_fresh, context.seed)
+  for start, begun in _starts(context, networks).items():
+    baseline = baselines.measured(task, runner, begun, context.seed)
     choice = baselines.choose(task, baseline, gpt.metric_name, level)
     arrays[f"{start}.step"] = baseline.fresh.step[choice]
     for part in without_model.PARTS:
       arrays[f"{start}.{part}"] = baseline.fresh.numbers[part][gpt.metric_name][choice]
     told[start] = _told(context, baseline, choice, level)
-  summary = {"optimizer": name, "level": level, "networks": len(fresh), "starts": told}
+  summary = {"optimizer": name, "level": level, "networks": settings.networks, "starts": told}
   return Result(summary | {"optimizer_steps": gpt.recipe.steps(gpt.data)}, arrays)
 
 
@@ -71,32 +70,25 @@ def _soonest(context: Context, level: float) -> str:
   return min(reached, key=reached.__getitem__) if reached else max(ends, key=ends.__getitem__)
 
 
-def _starts(
-  context: Context, tuning: Float[Array, "tuning parameter"], fresh: Float[Array, "net parameter"]
-) -> dict[str, tuple[Float[Array, "tuning parameter"], Float[Array, "net parameter"]]]:
-  """For tuning and fresh networks: as they are, after one update, and what stands in their place without a model."""
+def _starts(context: Context, networks: Networks) -> dict[str, Networks]:
+  """Initial networks as they are, after one update, and what stands in their place without a model."""
   prompt, rng = context.gpt.metric.best_prompt, np.random.default_rng(0)
-  count, spec = len(tuning) + len(fresh), context.gpt.task.spec
-  updated = [
-    context.update(networks, prompt, context.key("further_steps", name))
-    for name, networks in (("tuning", tuning), ("fresh", fresh))
-  ]
-  # The checkpoint that is nearest to the prompt, the next to it, and so on: a network of its own for each.
-  nearest = without_model.ranked_checkpoints(context, prompt, count)
-  train = rng.permutation(context.split.train)[: max(_MEMBERS, min(len(context.split.train), 4 * _MEMBERS))]
+  count, spec = sum(map(len, networks)), context.gpt.task.spec
+  ends_of = np.cumsum([len(part) for part in networks])[:-1]
+
+  def parted(theta):
+    return Networks(*(jnp.asarray(part) for part in np.split(np.asarray(theta), ends_of)))
+
+  updated = context.update(jnp.concatenate(networks), prompt, context.key("further_steps"))
+  train = rng.permutation(context.split.train)[: 4 * _MEMBERS]
   ends = np.asarray(context.ends(np.sort(train)).theta)
   members = np.stack([rng.permutation(len(ends))[:_MEMBERS] for _ in range(count)])
-  soups = without_model.soups(spec, ends, members)
-
-  def halves(networks):
-    first, second = np.split(networks, [len(tuning)])
-    return jnp.asarray(first), jnp.asarray(second)
-
   return {
-    "initial": (tuning, fresh),
-    "update": (updated[0], updated[1]),
-    "retrieval": halves(nearest),
-    "soup": halves(soups),
+    "initial": networks,
+    "update": parted(updated),
+    # The checkpoint that is nearest to the prompt, the next to it, and so on: a network of its own for each.
+    "retrieval": parted(without_model.ranked_checkpoints(context, prompt, count)),
+    "soup": parted(without_model.soups(spec, ends, members)),
   }
 
 

@@ -4,34 +4,31 @@ What counts is how soon an optimizer reaches a level of a metric; which level a
 G.pt reaches is not known here. So each optimizer is tuned for a range of levels,
 on networks of its own, over learning rates and over how soon a cosine takes them
 to 0. The combinations that are best for some level then train the fresh
-networks, those that a G.pt updates.
+networks, those that a G.pt updates, and others, by which one of them is chosen:
+runs of a group share their minibatches, and one group tells too little.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 import functools
-import io
-import json
 import math
-from pathlib import Path
 from typing import Any, NamedTuple
-import zipfile
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 import numpy as np
 
-from g_pt import bootstrap, keys, progress, workdir
-from g_pt.corpus.generate import side_by_side
-from g_pt.errors import ConfigError, UserError
+from g_pt import bootstrap, keys
+from g_pt.errors import UserError
 from g_pt.fields import Settings, limited
 from g_pt.optimizers import curves, trials
 from g_pt.optimizers.curves import Curves
 from g_pt.tasks.base import Data, Task
 
+CHOOSING_GROUPS = 3  # of runs, by which one of the best combinations is chosen
 WIDENINGS = 6  # of a grid whose best learning rate is at an edge
 # Middle learning rates of the grids that tuning begins with; of another optimizer the recipe's own.
 CENTRES = {"sgd": 0.3, "momentum": 0.1, "nesterov": 0.1, "adamw": 0.01, "adam": 0.003, "rmsprop": 0.003}
@@ -48,11 +45,20 @@ class OptimizersConfig(Settings):
   optimizers: tuple[str, ...] | None = None  # None: all of the task's
 
 
+class Networks(NamedTuple):
+  """What an optimizer begins from; no two of them are of one stream."""
+
+  tuning: Float[Array, "tuning parameter"]
+  choosing: Float[Array, "choosing parameter"]
+  fresh: Float[Array, "net parameter"]
+
+
 class Baseline(NamedTuple):
   """One optimizer."""
 
   tuning: Curves  # of the tuning networks by every combination tried
   best: Int[np.ndarray, "best"]  # those of the combinations that are the first to reach some level of some metric
+  choosing: Curves  # of other networks by these
   fresh: Curves  # of the fresh networks by these
   edge: bool  # whether a best learning rate is at an edge of the grid, however often that was widened
 
@@ -62,9 +68,15 @@ def fresh_networks(task: Task, seed: int, count: int) -> Float[Array, "net param
   return _initial(task, [keys.stream(seed, "evaluate", "fresh", number) for number in range(count)])
 
 
-def tuning_networks(task: Task, seed: int, count: int) -> Float[Array, "net parameter"]:
-  """Initial networks that optimizers are tuned on."""
-  return _initial(task, [keys.stream(seed, "evaluate", "tuning", number) for number in range(count)])
+def initial_networks(task: Task, seed: int, settings: OptimizersConfig) -> Networks:
+  """Those that optimizers are tuned on, chosen by, and compared on."""
+
+  def of(name, count):
+    return _initial(task, [keys.stream(seed, "evaluate", name, number) for number in range(count)])
+
+  group = settings.tuning_networks
+  choosing = of("choosing", CHOOSING_GROUPS * group)
+  return Networks(of("tuning", group), choosing, fresh_networks(task, seed, settings.networks))
 
 
 def _initial(task: Task, of_each: Sequence[Array]) -> Float[Array, "net parameter"]:
@@ -76,74 +88,6 @@ def _initial(task: Task, of_each: Sequence[Array]) -> Float[Array, "net paramete
 @functools.cache
 def _initializer(task: Task) -> Callable[[Array], Float[Array, "parameter"]]:
   return jax.jit(lambda key: task.spec.flatten(task.network.init(key)))
-
-
-def load_or_run(
-  task: Task, recipe: Any, data: Data, settings: OptimizersConfig, seed: int, folder: str | Path
-) -> dict[str, Baseline]:
-  """By name each optimizer that the settings ask for: read from its own file in `folder`, or made and kept there.
-
-  Raises UserError where a file was made under other settings, naming the
-  fields, and where an optimizer diverges at every learning rate.
-  """
-  names = task.training.optimizers if settings.optimizers is None else settings.optimizers
-  unknown = [name for name in names if name not in task.training.optimizers]
-  if unknown:
-    known = ", ".join(task.training.optimizers)
-    raise ConfigError(f"optimizers: unknown {unknown[0]!r}; those of {task.name!r} are: {known}")
-  under = _made_under(task, recipe, settings, seed)
-  paths = {name: Path(folder) / f"{name}.npz" for name in names}
-  found = {name: read(path, under) for name, path in paths.items() if path.exists()}
-  missing = [name for name in names if name not in found]
-  if missing:
-    with progress.bar(len(names), initial=len(found), desc="optimizers", unit="optimizer") as shown:
-      for name, baseline in _measured(task, recipe, data, settings, seed, missing, shown):
-        workdir.write_bytes(paths[name], to_bytes(baseline, under))
-        found[name] = baseline
-        shown.update()
-  return {name: found[name] for name in names}
-
-
-def _made_under(task: Task, recipe: Any, settings: OptimizersConfig, seed: int) -> dict[str, Any]:
-  """What a file's curves depend on, but for its optimizer."""
-  own, how = dataclasses.asdict(recipe), dataclasses.asdict(settings)
-  del own["optimizer"], how["optimizers"]
-  return json.loads(json.dumps({"task": task.name, "seed": seed, "recipe": own, "optimizers": how}))
-
-
-def to_bytes(baseline: Baseline, made_under: dict[str, Any]) -> bytes:
-  """A file of one optimizer."""
-  arrays: dict[str, Any] = {"best": baseline.best, "edge": baseline.edge, "made_under": json.dumps(made_under)}
-  for name in ("tuning", "fresh"):
-    own = getattr(baseline, name)
-    arrays |= {f"{name}.{field}": getattr(own, field) for field in ("learning_rate", "decay", "step")}
-    arrays |= {f"{name}.{part}.{metric}": x for part, of in own.numbers.items() for metric, x in of.items()}
-  buffer = io.BytesIO()
-  np.savez(buffer, **arrays)
-  return buffer.getvalue()
-
-
-def read(path: Path, made_under: dict[str, Any]) -> Baseline:
-  """The optimizer of a file; UserError where it is no such file, or was made under other settings."""
-  try:
-    with path.open("rb") as file, np.load(file) as stored:
-      arrays = dict(stored)
-    lines = workdir.differences(made_under, json.loads(str(arrays.pop("made_under"))))
-  except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
-    raise UserError(f"{path}: not curves of an optimizer; without the file they are made anew") from None
-  if lines:
-    raise UserError(f"{path} holds curves made under other settings: {'; '.join(lines)}")
-
-  def curves_of(name):
-    own = {key.removeprefix(f"{name}."): value for key, value in arrays.items() if key.startswith(f"{name}.")}
-    rate, decay, step = (own.pop(field) for field in ("learning_rate", "decay", "step"))
-    numbers: dict[str, dict[str, np.ndarray]] = {}
-    for key, value in own.items():
-      part, metric = key.split(".")
-      numbers.setdefault(part, {})[metric] = value
-    return Curves(rate, decay, step, numbers)
-
-  return Baseline(curves_of("tuning"), arrays["best"], curves_of("fresh"), bool(arrays["edge"]))
 
 
 def best_combinations(task: Task, tuning: Curves) -> Int[np.ndarray, "best"]:
@@ -197,20 +141,15 @@ def _measure(task: Task) -> Callable[..., Any]:
 
 
 def measured(
-  task: Task,
-  runner: trials.Runner,
-  tuning_theta: Float[Array, "tuning parameter"],
-  fresh_theta: Float[Array, "net parameter"],
-  seed: int,
-  done: Callable[[], Any] = lambda: None,
+  task: Task, runner: trials.Runner, networks: Networks, seed: int, done: Callable[[], Any] = lambda: None
 ) -> Baseline:
   """An optimizer tuned on some networks, training others, wherever they start; calls `done` after each group of runs.
 
   Raises UserError where it diverges at every learning rate.
   """
-  tuning_key, fresh_key = (keys.stream(seed, "evaluate", "optimizers", of) for of in ("tuning", "fresh"))
+  tuning_key, choosing_key, fresh_key = (keys.stream(seed, "evaluate", "optimizers", of) for of in Networks._fields)
   run = functools.partial(trials.run, runner, done=done)
-  of_tuning = functools.partial(run, networks=tuning_theta, key=tuning_key, parts=("recorded",))
+  of_tuning = functools.partial(run, networks=networks.tuning, key=tuning_key, parts=("recorded",))
   name = runner.recipe.optimizer
   centre = CENTRES[name] if name in CENTRES else runner.recipe.learning_rate
   tuning, edge = tune(task, of_tuning, curves.grid_index(centre))
@@ -218,29 +157,21 @@ def measured(
   if not len(best):
     raise UserError(f"optimizer {name!r} diverges at every learning rate down to {tuning.learning_rate.min()}")
   combinations = list(zip(tuning.learning_rate[best], tuning.decay[best]))
-  return Baseline(tuning, best, run(combinations, fresh_theta, fresh_key, trials.PARTS), edge)
-
-
-def _measured(
-  task: Task, recipe: Any, data: Data, settings: OptimizersConfig, seed: int, names: Sequence[str], shown: Any
-) -> Iterator[tuple[str, Baseline]]:
-  """Each optimizer in turn, while the next one's program is compiled beside it."""
-  tuning_theta = tuning_networks(task, seed, settings.tuning_networks)
-  fresh_theta = fresh_networks(task, seed, settings.networks)
-  compile_one = functools.partial(runner_of, task, recipe, jax.device_put(data), settings)
-  for name, runner in zip(names, side_by_side(compile_one, names, 2)):
-    yield name, measured(task, runner, tuning_theta, fresh_theta, seed, lambda: shown.update(0))
+  choosing = run(combinations, networks.choosing, choosing_key, ("recorded",))
+  return Baseline(tuning, best, choosing, run(combinations, networks.fresh, fresh_key, trials.PARTS), edge)
 
 
 def choose(task: Task, baseline: Baseline, metric: str, level: float) -> int:
   """Which of the fresh networks' curves is compared: that of the combination to expect at the level first.
 
-  Expected are the steps of the tuning networks, resampled: a combination whose
-  mean only just gets there, and with other networks might never, counts its
-  whole run where it does not. Where none ever gets there it is the best one.
+  Expected are the steps of the tuning and the choosing networks, resampled: a
+  combination whose mean only just gets there, and with other networks might
+  never, counts its whole run where it does not. Where none ever gets there it is
+  the best one.
   """
   tuning, higher = baseline.tuning, task.metric(metric).higher_is_better
-  own, step = tuning.numbers["recorded"][metric][baseline.best].astype(np.float64), tuning.step[baseline.best]
+  of_both = (tuning.numbers["recorded"][metric][baseline.best], baseline.choosing.numbers["recorded"][metric])
+  own, step = np.concatenate(of_both, axis=1).astype(np.float64), baseline.choosing.step
   drawn = bootstrap.resamples(own.shape[1])
 
   def expected(values, step):

@@ -9,8 +9,9 @@ import pytest
 from g_pt import keys
 from g_pt.errors import ConfigError, UserError
 from g_pt.optimizers import baselines, curves
-from g_pt.optimizers.baselines import Baseline, OptimizersConfig, load_or_run
+from g_pt.optimizers.baselines import Baseline, OptimizersConfig
 from g_pt.optimizers.curves import Curves
+from g_pt.optimizers.kept import load_or_run
 
 SETTINGS = OptimizersConfig(networks=3, tuning_networks=2, points=4, optimizers=("sgd", "adamw"))
 SEED = 3
@@ -37,7 +38,7 @@ def again(toy, folder, settings=SETTINGS, seed=SEED, **recipe):
 def assert_same(found, wanted):
   assert found.edge == wanted.edge
   np.testing.assert_array_equal(found.best, wanted.best)
-  for a, b in zip((found.tuning, found.fresh), (wanted.tuning, wanted.fresh)):
+  for a, b in ((getattr(found, name), getattr(wanted, name)) for name in ("tuning", "choosing", "fresh")):
     for name in ("learning_rate", "decay", "step"):
       np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
     assert a.numbers.keys() == b.numbers.keys()
@@ -48,9 +49,9 @@ def assert_same(found, wanted):
 
 
 def test_networks_are_of_their_own_streams(toy):
-  fresh, tuning = baselines.fresh_networks(toy, SEED, 3), baselines.tuning_networks(toy, SEED, 3)
-  assert fresh.shape == tuning.shape == (3, toy.spec.size)
-  assert len(np.unique(np.concatenate([fresh, tuning]), axis=0)) == 6
+  tuning, choosing, fresh = baselines.initial_networks(toy, SEED, SETTINGS)
+  assert [len(theta) for theta in (tuning, choosing, fresh)] == [2, 6, 3]
+  assert len(np.unique(np.concatenate([fresh, tuning, choosing]), axis=0)) == 11
   # However many there are: each has its number's key.
   np.testing.assert_array_equal(baselines.fresh_networks(toy, SEED, 2), fresh[:2])
   own = toy.network.init(keys.stream(SEED, "evaluate", "fresh", 2))
@@ -184,7 +185,8 @@ def baseline_of(tuning, fresh):
     numbers = {part: {"test_loss": np.asarray(values, np.float32)} for part, values in parts.items()}
     return Curves(np.array([0.1, 0.3]), np.array([math.inf, 0.5]), np.array([[0, 1, 10, 100], [0, 1, 5, 50]]), numbers)
 
-  return Baseline(curves_of({"recorded": tuning}), np.array([0, 1]), curves_of(fresh), False)
+  tuning = curves_of({"recorded": tuning})
+  return Baseline(tuning, np.array([0, 1]), tuning, curves_of(fresh), False)
 
 
 FAST, LOW = [2.0, 1.0, 0.5, 0.375], [2.0, 1.5, 0.75, 0.25]
@@ -205,11 +207,20 @@ def test_a_combination_that_only_just_gets_there_is_not_counted_on(task):
   sure = np.tile([2.0, 1.9, 1.5, 0.5], (4, 1))
   step = np.array([[0, 1, 10, 60], [0, 1, 10, 100]])
   tuning = Curves(np.array([0.1, 0.3]), np.array([0.5, 1.0]), step, {"recorded": {"test_loss": np.stack([near, sure])}})
-  baseline = Baseline(tuning, np.array([0, 1]), tuning, False)
+  baseline = Baseline(tuning, np.array([0, 1]), tuning, tuning, False)
   assert near.mean(axis=0)[-1] < 1.0
   assert baselines.choose(task, baseline, "test_loss", 1.0) == 1
   # A level that all of its networks reach is its own.
   assert baselines.choose(task, baseline, "test_loss", 1.6) == 0
+
+
+def test_networks_of_other_groups_decide_with_those_it_was_tuned_on(task):
+  """What tuning found soonest was luck of its one group."""
+  tuning = baseline_of([[FAST], [LOW]], {"recorded": [[FAST], [LOW]]})
+  slow = [2.0, 1.9, 1.8, 1.7]
+  others = tuning.choosing._replace(numbers={"recorded": {"test_loss": np.array([[slow] * 3, [LOW] * 3], np.float32)}})
+  assert baselines.choose(task, tuning, "test_loss", 1.0) == 0
+  assert baselines.choose(task, tuning._replace(choosing=others), "test_loss", 1.0) == 1
 
 
 def test_steps_to_match_tell_whose_they_are(task):

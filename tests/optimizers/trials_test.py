@@ -11,7 +11,7 @@ import pytest
 
 from g_pt import keys
 from g_pt.optimizers import curves, trials
-from g_pt.optimizers.baselines import tuning_networks
+from g_pt.optimizers.baselines import fresh_networks
 from g_pt.tasks import population
 
 GROUP, POINTS = 2, 4
@@ -23,7 +23,7 @@ def case(toy):
   data = jax.device_put(toy.load(None))
   recipe = dataclasses.replace(toy.training.recipe, optimizer="momentum")
   measure = jax.jit(lambda theta, judged: trials.measure(toy, theta, judged))
-  return data, recipe, trials.Runner(toy, recipe, data, GROUP, POINTS, measure), tuning_networks(toy, 0, 3)
+  return data, recipe, trials.Runner(toy, recipe, data, GROUP, POINTS, measure), fresh_networks(toy, 0, 3)
 
 
 def test_curves_are_runs_of_the_task(case, toy):
