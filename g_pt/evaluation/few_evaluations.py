@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from g_pt.evaluation import alignment, novelty
-from g_pt.evaluation.base import Context, Result
+from g_pt.evaluation.base import Context, Recorded, Result
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
 from g_pt.generator import SampleConfig
@@ -30,16 +30,31 @@ class Settings(Base):
   references: int = limited(1024, least=32)  # training ends that novelty is judged by, at most
 
 
+class Judge(NamedTuple):
+  """What every row is measured on and by."""
+
+  starts: Recorded  # test runs that are prompted
+  fresh: Recorded  # networks that are updated
+  references: novelty.References
+  level: float  # that a network performs by
+
+
 def run(context: Context, settings: Settings) -> Result:
   """A row for each temperature and number of evaluations: alignment, one update, variety, novel and performant."""
-  own = context.gpt.config
+  own, spec = context.gpt.config, context.gpt.task.spec
   most = len(context.gpt.generator.schedule.timestep)
   references = novelty.references_of(context, settings.references, settings.networks)
-  temperatures = dict.fromkeys((own.temperature, *settings.temperatures))
+  ends, fresh = references.theta[references.probes], context.fresh(settings.networks)
+  judge = Judge(
+    context.starts("test", settings.networks),
+    Recorded(fresh, jnp.asarray(context.metric(fresh))),
+    references,
+    novelty.performs(context, context.metric(ends), _WORSE),
+  )
   rows = [
     {"temperature": temperature, "evaluations": count}
-    | _row(context, settings, dataclasses.replace(own, temperature=temperature, steps=count), references)
-    for temperature in temperatures
+    | _row(context, settings, dataclasses.replace(own, temperature=temperature, steps=count), judge)
+    for temperature in dict.fromkeys((own.temperature, *settings.temperatures))
     for count in sorted({*settings.evaluations, own.steps})
     if count <= most
   ]
@@ -47,28 +62,23 @@ def run(context: Context, settings: Settings) -> Result:
     "chosen": {"temperature": own.temperature, "evaluations": own.steps},
     "networks": settings.networks,
     "prompt": context.gpt.metric.best_prompt,
-    "ends_apart": novelty.mean_distance(context.gpt.task.spec, references.theta[references.probes]),
+    "ends_apart": novelty.mean_distance(spec, ends),
     "rows": rows,
   }
   return Result(summary, {})
 
 
-def _row(
-  context: Context, settings: Settings, config: SampleConfig, references: novelty.References
-) -> dict[str, Any]:
+def _row(context: Context, settings: Settings, config: SampleConfig, judge: Judge) -> dict[str, Any]:
   gpt, spec = context.gpt.with_config(config), context.gpt.task.spec
-  starts = context.starts("test", settings.networks)
-  prompted, theta = alignment.ask(gpt, starts, settings.prompts, context.key("few_evaluations", "alignment"))
-  learned = gpt.statistics.prompt_range
-  fresh, prompt = context.fresh(settings.networks), gpt.metric.best_prompt
-  updated = context.update(fresh, prompt, context.key("few_evaluations", "one_update"), config=config)
-  first = jnp.repeat(fresh[:1], _OF_ONE_START, axis=0)
-  of_one = context.update(first, prompt, context.key("few_evaluations", "variety"), config=config)
-  metric = context.metric(updated)
+  prompted, theta = alignment.ask(gpt, judge.starts, settings.prompts, context.key("few_evaluations", "alignment"))
+  learned, prompt = gpt.statistics.prompt_range, gpt.metric.best_prompt
+  fresh, own = judge.fresh
+  updated = context.update(fresh, prompt, context.key("few_evaluations", "one_update"), own, config=config)
+  first, its_own = (jnp.repeat(x[:1], _OF_ONE_START, axis=0) for x in judge.fresh)
+  of_one = context.update(first, prompt, context.key("few_evaluations", "variety"), its_own, config=config)
+  metric, references = context.metric(updated), judge.references
   distance = matching.nearest(spec, np.asarray(updated), references.theta).distance
-  ends = context.metric(references.theta[references.probes])
-  level = novelty.performs(context, ends, _WORSE)
-  share = novelty.novel_and_performant(context, metric, distance, level, references.median_distance)
+  share = novelty.novel_and_performant(context, metric, distance, judge.level, references.median_distance)
   return {
     "alignment": {
       part: alignment.summary(prompted, context.metric(theta, part).reshape(prompted.shape), learned)["mean"]

@@ -16,7 +16,7 @@ import numpy as np
 
 from g_pt.chunks import in_chunks, measured_at_once
 from g_pt.evaluation import without_model
-from g_pt.evaluation.base import Context, Result
+from g_pt.evaluation.base import Context, Recorded, Result
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
 from g_pt.parameters import ParameterSpec, matching
@@ -68,7 +68,8 @@ def references_of(context: Context, most: int, probes: int) -> References:
 def run(context: Context, settings: Settings) -> Result:
   """Samples of initial networks of test runs at the best prompt, against all that they are compared with."""
   references = references_of(context, settings.references, settings.networks)
-  kinds = _kinds(context, references, settings.networks)
+  starts = context.starts("test", settings.networks)
+  kinds = _kinds(context, references, starts, settings.networks)
   of_references = _decisions(context, references.theta)
   judged = {
     name: _judge(context, theta, references, of_references, references.probes if name == "training" else None)
@@ -83,7 +84,7 @@ def run(context: Context, settings: Settings) -> Result:
     "ratio": float(np.median(judged["samples"].distance)) / references.median_distance,
     "sets": {name: _told(one) for name, one in judged.items()},
     "novel_performant": _novel_performant(context, judged, references.median_distance),
-    "recitation": _recitation(context, kinds),
+    "recitation": _recitation(context, starts, kinds),
     "ensembles": {
       name: {part: _ensemble(context, kinds[name][:_MEMBERS], part) for part in without_model.PARTS}
       for name in ("samples", "training")
@@ -92,11 +93,12 @@ def run(context: Context, settings: Settings) -> Result:
   return Result(summary, arrays)
 
 
-def _kinds(context: Context, references: References, count: int) -> dict[str, Float[np.ndarray, "net parameter"]]:
+def _kinds(
+  context: Context, references: References, starts: Recorded, count: int
+) -> dict[str, Float[np.ndarray, "net parameter"]]:
   """Networks of each kind that is compared, training ends first."""
   spec, rng = context.gpt.task.spec, np.random.default_rng(0)
   prompt, split = context.gpt.metric.best_prompt, context.split
-  starts = context.starts("test", count)
   samples = context.update(starts.theta, prompt, context.key("novelty", "samples"), starts.metric)
   training = references.theta[references.probes]
   sigma = references.theta.std() / DIFFUSED_STD
@@ -196,10 +198,11 @@ def _novel_performant(context: Context, judged: dict[str, Judged], median_distan
   return rows
 
 
-def _recitation(context: Context, kinds: dict[str, Float[np.ndarray, "net parameter"]]) -> dict[str, float]:
+def _recitation(
+  context: Context, starts: Recorded, kinds: dict[str, Float[np.ndarray, "net parameter"]]
+) -> dict[str, float]:
   """Whether different starts get different networks: mean distances, and how far a sample goes the run's own way."""
   spec, prompt = context.gpt.task.spec, context.gpt.metric.best_prompt
-  starts = context.starts("test", len(kinds["samples"]))
   first = jnp.repeat(starts.theta[:1], _COMPARED, axis=0)
   own = jnp.repeat(starts.metric[:1], _COMPARED)
   of_one = context.update(first, prompt, context.key("novelty", "one_start"), own)

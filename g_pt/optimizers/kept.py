@@ -73,8 +73,7 @@ def read(path: Path, made_under: dict[str, Any]) -> Baseline:
   try:
     with path.open("rb") as file, np.load(file) as stored:
       arrays = dict(stored)
-    found = json.loads(str(arrays.pop("made_under")))
-    lines = workdir.differences(made_under, found)
+    lines = workdir.differences(made_under, json.loads(str(arrays.pop("made_under"))))
   except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
     raise UserError(f"{path}: not curves of an optimizer; without the file they are made anew") from None
   if lines:

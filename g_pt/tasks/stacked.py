@@ -150,28 +150,29 @@ def loss_in_parts(value_and_gradient: Callable[[Stacked, Any], tuple[Array, Stac
   return loss
 
 
-def map_in_parts(function: Callable[[Any], Array], examples: Any, at_once: int) -> Array:
-  """`function`, whose result leads with the examples, of parts of up to `at_once` of them, joined."""
+def _in_parts(function: Callable[[Any], Any], examples: Any, at_once: int) -> list[tuple[bool, Any]]:
+  """Results of up to two calls: of all whole parts (True), which lead with the part, and of the rest (False)."""
   count = jax.tree.leaves(examples)[0].shape[0]
   whole = count - count % at_once
   results = []
   if whole:
     parts = jax.tree.map(lambda x: x[:whole].reshape(-1, at_once, *x.shape[1:]), examples)
-    mapped = lax.map(function, parts)
-    results.append(mapped.reshape(whole, *mapped.shape[2:]))
+    results.append((True, lax.map(function, parts)))
   if whole < count:
-    results.append(function(jax.tree.map(lambda x: x[whole:], examples)))
-  return jnp.concatenate(results)
+    results.append((False, function(jax.tree.map(lambda x: x[whole:], examples))))
+  return results
+
+
+def map_in_parts(function: Callable[[Any], Array], examples: Any, at_once: int) -> Array:
+  """`function`, whose result leads with the examples, of parts of up to `at_once` of them, joined."""
+  results = _in_parts(function, examples, at_once)
+  return jnp.concatenate([x.reshape(-1, *x.shape[2:]) if of_parts else x for of_parts, x in results])
 
 
 def totals_in_parts(function: Callable[[Any], Totals], examples: Any, at_once: int) -> Totals:
   """Sums of `function` over parts of up to `at_once` examples, so that nothing grows with their number."""
-  count = jax.tree.leaves(examples)[0].shape[0]
-  whole = count - count % at_once
-  totals = []
-  if whole:
-    parts = jax.tree.map(lambda x: x[:whole].reshape(-1, at_once, *x.shape[1:]), examples)
-    totals.append(jax.tree.map(lambda x: jnp.sum(x, axis=0), lax.map(function, parts)))
-  if whole < count:
-    totals.append(function(jax.tree.map(lambda x: x[whole:], examples)))
+  totals = [
+    jax.tree.map(lambda x: jnp.sum(x, axis=0), found) if of_parts else found
+    for of_parts, found in _in_parts(function, examples, at_once)
+  ]
   return jax.tree.map(lambda *terms: _total(list(terms)), *totals)
