@@ -68,14 +68,8 @@ class Checkpoints:
     latest = self.latest
     if latest is None:
       raise UserError(f"{self._directory}: no checkpoint here")
-    try:
-      return self._manager.restore(latest, args=ocp.args.Composite(**items))
-    except (ValueError, KeyError, OSError) as error:
-      reason = " ".join(f"{error}".split())[:200]
-      raise UserError(
-        f"{self._directory / str(latest)}: checkpoint not readable ({reason}); without this folder training goes on "
-        "from the one before"
-      ) from error
+    remedy = "; without this folder training goes on from the one before"
+    return _restored(self._manager, self._directory, latest, ocp.args.Composite(**items), remedy)
 
 
 class History:
@@ -104,8 +98,13 @@ class History:
   def restore(self, step: int, average: PyTree) -> PyTree:
     """The weights at a step, laid out like `average`; UserError, naming the folder, where they cannot be read."""
     like = jax.tree.map(ocp.utils.to_shape_dtype_struct, average)
-    try:
-      return self._manager.restore(step, args=ocp.args.StandardRestore(like))
-    except (ValueError, KeyError, OSError) as error:
-      reason = " ".join(f"{error}".split())[:200]
-      raise UserError(f"{self._directory / str(step)}: weights not readable ({reason})") from error
+    return _restored(self._manager, self._directory, step, ocp.args.StandardRestore(like))
+
+
+def _restored(manager: ocp.CheckpointManager, directory: Path, step: int, items: Any, remedy: str = "") -> Any:
+  """What lies at a step; UserError, naming its folder, where it cannot be read."""
+  try:
+    return manager.restore(step, args=items)
+  except (ValueError, KeyError, OSError) as error:
+    reason = " ".join(f"{error}".split())[:200]
+    raise UserError(f"{directory / str(step)}: not readable ({reason}){remedy}") from error

@@ -8,6 +8,7 @@ import pytest
 
 from experiments.results import figures
 from g_pt import workdir
+from g_pt.errors import UserError
 
 NAMES = ("alignment", "one_update", "landscape", "walk")
 STEPS = np.array([0, 1, 3, 10, 30, 100, 700], np.int32)
@@ -99,13 +100,12 @@ def test_a_walk_shows_frames_evenly_from_the_first_on(made_up):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_missing_evaluation_is_one_line_and_nothing_is_written(made_up, tmp_path, name, capsys):
+def test_a_missing_evaluation_is_one_line_and_nothing_is_written(made_up, tmp_path, name):
   (made_up / workdir.EVALUATION / f"{name}.json").unlink()
-  with pytest.raises(SystemExit) as ended:
+  with pytest.raises(UserError) as refused:
     figures.main([f"--digits={made_up}", f"--mnist={made_up}", f"--out={tmp_path / 'docs'}"])
-  line = capsys.readouterr().err
-  assert ended.value.code == 2 and line.count("\n") == 1
-  assert line.startswith(f"figures: {made_up}: no evaluation {name!r} here; run --stage=evaluate")
+  line = str(refused.value)
+  assert "\n" not in line and line.startswith(f"{made_up}: no evaluation {name!r} here; run --stage=evaluate")
   assert not (tmp_path / "docs").exists()
 
 

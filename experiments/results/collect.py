@@ -8,7 +8,6 @@ file is experiments/results/NAME.json; the default NAME is that of the first fol
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from importlib import metadata
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 import platform
 from typing import Any
 
-from g_pt import workdir
+from g_pt import command, workdir
 from g_pt.errors import UserError
 
 FOLDER = Path(__file__).parent
@@ -35,8 +34,8 @@ def processor() -> str:
   return f"{fields.get('model name', platform.machine())}{vectors}, {os.cpu_count()} cores"
 
 
-def collect(directories: Sequence[Path], name: str, command: str | None = None) -> Path:
-  """Writes the file of one experiment; `command` is what made the workdirs, by default that of the first.
+def collect(directories: Sequence[Path], name: str, made_by: str | None = None) -> Path:
+  """Writes the file of one experiment; `made_by` is the command that made the workdirs, by default that of the first.
 
   Raises UserError where a workdir is not evaluated.
   """
@@ -47,10 +46,10 @@ def collect(directories: Sequence[Path], name: str, command: str | None = None) 
       raise UserError(f"{directory}: not evaluated yet ({workdir.SUMMARY} is missing); run --stage=evaluate")
     seed = workdir.read_json(directory / workdir.CONFIG)["seed"]
     summaries.append({"seed": seed, **summary})
-  if command is None:
-    command = f"python main.py --config=experiments/{name}.py --workdir=runs/{name}"
+  if made_by is None:
+    made_by = f"python main.py --config=experiments/{name}.py --workdir=runs/{name}"
   content = {
-    "command": command,
+    "command": made_by,
     "processor": processor(),
     "versions": {library: metadata.version(library) for library in _LIBRARIES},
     "summaries": summaries,
@@ -60,16 +59,13 @@ def collect(directories: Sequence[Path], name: str, command: str | None = None) 
   return path
 
 
-def main() -> None:
-  parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+def main(arguments: Sequence[str]) -> None:
+  parser = command.Parser(description=__doc__, prog="python -m experiments.results.collect")
   parser.add_argument("workdirs", nargs="+", type=Path)
   parser.add_argument("--name", help="of the experiment; default: the first folder's")
-  arguments = parser.parse_args()
-  try:
-    print(collect(arguments.workdirs, arguments.name or arguments.workdirs[0].name))
-  except UserError as error:
-    parser.exit(2, f"collect: {error}\n")
+  given = parser.parse_args(arguments)
+  print(collect(given.workdirs, given.name or given.workdirs[0].name))
 
 
 if __name__ == "__main__":
-  main()
+  command.run(main, "collect")

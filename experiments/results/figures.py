@@ -13,7 +13,6 @@ Each evaluation must be there: landscape and walk are made only where
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 import io
 from pathlib import Path
@@ -24,7 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 import numpy as np
 
-from g_pt import workdir
+from g_pt import command, workdir
 from g_pt.errors import UserError
 from g_pt.report import marks, words
 from g_pt.report.axes import common_range
@@ -215,19 +214,16 @@ def draw(workdirs: Mapping[str, Path], out: Path) -> list[Path]:
   return list(paths)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-  parser = argparse.ArgumentParser(prog="figures", description=(__doc__ or "").split("\n")[0])
+def main(arguments: Sequence[str]) -> None:
+  parser = command.Parser(description=__doc__, prog="python -m experiments.results.figures")
   for name in ("digits", "mnist"):
     default = Path("runs") / f"{name}_loss"
     parser.add_argument(f"--{name}", type=Path, default=default, help=f"workdir; default: {default}")
   parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the pictures; default: docs")
   given = parser.parse_args(arguments)
-  try:
-    for path in draw({"digits": given.digits, "mnist": given.mnist}, given.out):
-      print(path)
-  except UserError as error:
-    parser.exit(2, f"figures: {error}\n")
+  for path in draw({"digits": given.digits, "mnist": given.mnist}, given.out):
+    print(path)
 
 
 if __name__ == "__main__":
-  main()
+  command.run(main, "figures")

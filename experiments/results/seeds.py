@@ -12,40 +12,35 @@ from g_pt.host_memory import keep_freed_memory
 
 keep_freed_memory()  # above all imports that bring JAX
 
-import argparse
+from collections.abc import Sequence
 import importlib
 from pathlib import Path
 import shlex
-import sys
 
 from absl import logging
 
 from experiments.results.collect import collect
-from g_pt import config, stages
-from g_pt.errors import UserError
+from g_pt import command, config, stages
 
 
-def main() -> None:
-  parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+def main(arguments: Sequence[str]) -> None:
+  parser = command.Parser(description=__doc__, prog="python -m experiments.results.seeds")
   parser.add_argument("--experiment", required=True, help="a module of experiments/")
   parser.add_argument("--seeds", default="0,1,2")
   parser.add_argument("--workdir", type=Path, help="default: runs/EXPERIMENT_seeds")
   parser.add_argument("--data_dir", help="where TFDS keeps images")
-  arguments = parser.parse_args()
+  given = parser.parse_args(arguments)
   logging.set_verbosity(logging.ERROR)  # Orbax tells of every file it opens
-  folder = arguments.workdir or Path("runs") / f"{arguments.experiment}_seeds"
-  command = shlex.join(["python", "-m", "experiments.results.seeds", *sys.argv[1:]])
+  folder = given.workdir or Path("runs") / f"{given.experiment}_seeds"
+  made_by = shlex.join(["python", "-m", "experiments.results.seeds", *arguments])
   directories = []
-  try:
-    for seed in map(int, arguments.seeds.split(",")):
-      values = importlib.import_module(f"experiments.{arguments.experiment}").get_config().to_dict()
-      values |= {"seed": seed, "data_dir": arguments.data_dir}
-      directories.append(folder / f"seed_{seed}")
-      stages.run(config.parse(values), directories[-1], "all", command)
-    print(collect(directories, arguments.experiment, command))
-  except UserError as error:
-    parser.exit(2, f"seeds: {error}\n")
+  for seed in map(int, given.seeds.split(",")):
+    values = importlib.import_module(f"experiments.{given.experiment}").get_config().to_dict()
+    values |= {"seed": seed, "data_dir": given.data_dir}
+    directories.append(folder / f"seed_{seed}")
+    stages.run(config.parse(values), directories[-1], "all", made_by)
+  print(collect(directories, given.experiment, made_by))
 
 
 if __name__ == "__main__":
-  main()
+  command.run(main, "seeds")

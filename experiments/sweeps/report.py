@@ -8,7 +8,6 @@ sweep's folder; points that are not measured yet are left out.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,7 @@ from typing import Any
 from experiments.sweeps import scaling
 from experiments.sweeps.figures import sections
 from experiments.sweeps.scaling import Fitted, Row, Study
-from g_pt import workdir
-from g_pt.errors import UserError
+from g_pt import command, workdir
 from g_pt.report import markup, page, table, words
 from g_pt.report.base import Key, Table
 
@@ -108,17 +106,14 @@ def write(directory: Path) -> Study:
   return study
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-  parser = argparse.ArgumentParser(prog="report", description=(__doc__ or "").split("\n")[0])
+def main(arguments: Sequence[str]) -> None:
+  parser = command.Parser(description=__doc__, prog="python -m experiments.sweeps.report")
   parser.add_argument("--workdir", type=Path, required=True)
   directory = parser.parse_args(arguments).workdir
-  try:
-    study = write(directory)
-  except UserError as error:
-    parser.exit(2, f"report: {error}\n")
+  study = write(directory)
   print(table.text(f"{study.task}: {study.view.metric.label}", tables(study)))
   print(f"report: {directory / workdir.REPORT}")
 
 
 if __name__ == "__main__":
-  main()
+  command.run(main, "report")

@@ -21,7 +21,6 @@ from g_pt.host_memory import keep_freed_memory
 keep_freed_memory()
 keep_compiled_programs()
 
-import argparse
 from collections.abc import Sequence
 import dataclasses
 import os
@@ -33,7 +32,7 @@ from absl import logging
 from experiments.sweeps import base
 from experiments.sweeps.base import Point, Sweep
 from experiments.sweeps.cost import training_cost
-from g_pt import config, provenance, stages, workdir
+from g_pt import command, config, provenance, stages, workdir
 from g_pt.corpus.store import read_manifest
 from g_pt.errors import UserError
 from g_pt.train.log import DivergenceError
@@ -121,8 +120,8 @@ def _index(given: int | None) -> int | None:
     raise UserError(f"SLURM_ARRAY_TASK_ID: {task!r} is not a number") from None
 
 
-def _parser() -> argparse.ArgumentParser:
-  parser = argparse.ArgumentParser(prog="run", description=(__doc__ or "").split("\n")[0])
+def _parser() -> command.Parser:
+  parser = command.Parser(description=__doc__, prog="python -m experiments.sweeps.run")
   parser.add_argument("--sweep", required=True, help=", ".join(base.NAMES))
   parser.add_argument("--index", type=int, help="run this job alone; default: SLURM_ARRAY_TASK_ID, or all jobs")
   parser.add_argument("--workdir", type=Path, help="default: runs/sweeps/SWEEP")
@@ -132,26 +131,22 @@ def _parser() -> argparse.ArgumentParser:
   return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-  parser = _parser()
-  given = parser.parse_args(arguments)
+def main(arguments: Sequence[str]) -> None:
+  given = _parser().parse_args(arguments)
   logging.set_verbosity(logging.ERROR)  # Orbax tells of every file it opens
-  try:
-    sweep = base.get(given.sweep)
-    folder = given.workdir or Path("runs") / "sweeps" / sweep.name
-    place = Place(folder, given.corpus or folder / workdir.CORPUS, given.data_dir)
-    if given.corpus_alone:
-      first = base.values_of(sweep, base.points(sweep)[0], place.corpus, place.data_dir)
-      stages.run(config.parse(first), folder / base.DEFAULT, "corpus")
-      return
-    index = _index(given.index)
-    print(listed(sweep, folder), flush=True)
-    diverged = run_sweep(sweep, place, index)
-  except UserError as error:
-    parser.exit(2, f"run: {error}\n")
+  sweep = base.get(given.sweep)
+  folder = given.workdir or Path("runs") / "sweeps" / sweep.name
+  place = Place(folder, given.corpus or folder / workdir.CORPUS, given.data_dir)
+  if given.corpus_alone:
+    first = base.values_of(sweep, base.points(sweep)[0], place.corpus, place.data_dir)
+    stages.run(config.parse(first), folder / base.DEFAULT, "corpus")
+    return
+  index = _index(given.index)
+  print(listed(sweep, folder), flush=True)
+  diverged = run_sweep(sweep, place, index)
   if diverged:
-    parser.exit(1, f"run: diverged: {', '.join(diverged)}\n")
+    raise UserError(f"diverged: {', '.join(diverged)}")
 
 
 if __name__ == "__main__":
-  main()
+  command.run(main, "run")

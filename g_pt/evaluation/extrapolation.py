@@ -12,9 +12,9 @@ from g_pt.errors import UserError
 from g_pt.evaluation.base import Context, Result
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
+from g_pt.tasks.base import SHARED_PARTS
 
 USES = ("sample",)
-PARTS = ("recorded", "final")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ def run(context: Context, settings: Settings) -> Result:
   rows = jnp.repeat(fresh, len(prompts), axis=0)
   own = np.repeat(context.metric(fresh), len(prompts))
   theta = free.update(rows, np.tile(prompts, len(fresh)), context.key("extrapolation"), own)
-  achieved = {part: context.metric(theta, part).reshape(len(fresh), -1) for part in PARTS}
+  achieved = {part: context.metric(theta, part).reshape(len(fresh), -1) for part in SHARED_PARTS}
   corpus = context.corpus
   ends = corpus.read(corpus.metrics[gpt.metric_name], context.split.train)[:, -1]
   summary: dict[str, Any] = {"networks": len(fresh), "edge": edge, "best_prompt": metric.best_prompt}

@@ -14,6 +14,7 @@ from g_pt.fields import Settings as Base
 from g_pt.fields import limited
 from g_pt.generator import SampleConfig
 from g_pt.parameters import matching
+from g_pt.tasks.base import SHARED_PARTS
 
 USES = ("sample",)
 _WORSE = 0.25  # than the median training end, by which a sample still performs
@@ -82,7 +83,7 @@ def _row(context: Context, settings: Settings, config: SampleConfig, judge: Judg
   return {
     "alignment": {
       part: alignment.summary(prompted, context.metric(theta, part).reshape(prompted.shape), learned)["mean"]
-      for part in ("recorded", "final")
+      for part in SHARED_PARTS
     },
     "one_update": {"recorded": float(metric.mean()), "final": float(context.metric(updated, "final").mean())},
     "apart": novelty.mean_distance(spec, np.asarray(of_one)),

@@ -15,6 +15,7 @@ from g_pt.fields import Settings as Base
 from g_pt.fields import limited
 from g_pt.optimizers import baselines, curves
 from g_pt.optimizers.baselines import Baseline, Networks
+from g_pt.tasks.base import SHARED_PARTS
 
 USES = ("sample", "optimizers")
 _MEMBERS = 16  # of a soup
@@ -43,7 +44,7 @@ def run(context: Context, settings: Settings) -> Result:
     baseline = baselines.measured(task, runner, begun, context.seed)
     choice = baselines.choose(task, baseline, gpt.metric_name, level)
     arrays[f"{start}.step"] = baseline.fresh.step[choice]
-    for part in without_model.PARTS:
+    for part in SHARED_PARTS:
       arrays[f"{start}.{part}"] = baseline.fresh.numbers[part][gpt.metric_name][choice]
     told[start] = _told(context, baseline, choice, level)
   summary = {"optimizer": name, "level": level, "networks": settings.networks, "starts": told}
@@ -100,7 +101,7 @@ def _told(context: Context, baseline: Baseline, choice: int, level: float) -> di
     "learning_rate": float(baseline.fresh.learning_rate[choice]),
     "decay": None if np.isinf(baseline.fresh.decay[choice]) else float(baseline.fresh.decay[choice]),
   }
-  for part in without_model.PARTS:
+  for part in SHARED_PARTS:
     mean = baseline.fresh.mean(part, name)[choice]
     reached = float(curves.crossing(step, mean, level, metric.higher_is_better))
     # A run whose learning rate is 0 early stays where it is.

@@ -14,6 +14,7 @@ from g_pt.evaluation.base import Context, Result
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
 from g_pt.parameters import matching
+from g_pt.tasks.base import SHARED_PARTS
 
 USES = ("sample",)
 _MARGIN = 0.35  # of the samples' span, beyond them on each side of the plane
@@ -102,4 +103,4 @@ def _ensemble(context: Context, samples: Float[Array, "sample parameter"]) -> di
     single = float(context.metric(samples, part).mean())
     return {"single": single, "ensemble": float(context.gpt.ensemble(samples, part)[context.gpt.metric_name])}
 
-  return {part: of(part) for part in ("recorded", "final")}
+  return {part: of(part) for part in SHARED_PARTS}

@@ -21,6 +21,7 @@ from g_pt.fields import Settings as Base
 from g_pt.fields import limited
 from g_pt.parameters import ParameterSpec, matching
 from g_pt.parameters.units import DIFFUSED_STD
+from g_pt.tasks.base import SHARED_PARTS
 
 USES = ("sample",)
 NOISE = (0.05, 0.1)  # standard deviations, in units of weights normalised to DIFFUSED_STD
@@ -86,7 +87,7 @@ def run(context: Context, settings: Settings) -> Result:
     "novel_performant": _novel_performant(context, judged, references.median_distance),
     "recitation": _recitation(context, starts, kinds),
     "ensembles": {
-      name: {part: _ensemble(context, kinds[name][:_MEMBERS], part) for part in without_model.PARTS}
+      name: {part: _ensemble(context, kinds[name][:_MEMBERS], part) for part in SHARED_PARTS}
       for name in ("samples", "training")
     },
   }

@@ -9,6 +9,7 @@ import numpy as np
 
 from g_pt.evaluation.base import Context, NoSettings, Result
 from g_pt.optimizers import baselines
+from g_pt.tasks.base import SHARED_PARTS
 
 Settings = NoSettings
 USES = ("sample", "optimizers")
@@ -30,7 +31,7 @@ def run(context: Context, settings: Settings) -> Result:
     name: (baseline, baselines.choose(gpt.task, baseline, gpt.metric_name, level))
     for name, baseline in context.baselines().items()
   }
-  for part in ("recorded", "final"):
+  for part in SHARED_PARTS:
     achieved = after[part][gpt.metric_name]
     arrays |= {f"start.{part}": before[part][gpt.metric_name], f"achieved.{part}": achieved}
     matched[part] = {

@@ -12,6 +12,7 @@ import numpy as np
 from g_pt.evaluation.base import Context, Result
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
+from g_pt.tasks.base import SHARED_PARTS
 
 USES = ("sample",)
 
@@ -32,7 +33,7 @@ def run(context: Context, settings: Settings) -> Result:
   theta = context.update(jnp.repeat(start, len(noise), axis=0), prompt, context.key("walk", "later"), noise=noise)
   picture = gpt.task.network.picture
   tiles = jax.jit(jax.vmap(lambda one: picture.tiles(gpt.task.spec.unflatten(one))))(theta)
-  metric = {f"metric.{part}": context.metric(theta, part) for part in ("recorded", "final")}
+  metric = {f"metric.{part}": context.metric(theta, part) for part in SHARED_PARTS}
   steps = np.linalg.norm(np.diff(np.asarray(theta), axis=0, append=np.asarray(theta[:1])), axis=1)
   values = metric["metric.recorded"]
   summary = {

@@ -11,8 +11,8 @@ import numpy as np
 
 from g_pt.evaluation.base import Context, Recorded
 from g_pt.parameters import ParameterSpec, matching
+from g_pt.tasks.base import SHARED_PARTS
 
-PARTS = ("recorded", "final")
 _POINTS = 21  # of a line between two networks
 
 
@@ -57,7 +57,7 @@ def retrieved(
   """What the nearest checkpoints are worth, whatever network they are for."""
   distinct, place = np.unique(prompted, return_inverse=True)
   theta = nearest_checkpoints(context, distinct)
-  return {part: context.metric(theta, part)[place].reshape(prompted.shape) for part in PARTS}
+  return {part: context.metric(theta, part)[place].reshape(prompted.shape) for part in SHARED_PARTS}
 
 
 def best_end(context: Context) -> Float[np.ndarray, "parameter"]:
@@ -76,7 +76,7 @@ def interpolated(
   share = np.linspace(0, 1, _POINTS, dtype=np.float32)[None, :, None]
   ends = np.stack([matching.aligned(spec, best, start) for start in theta])
   line = jnp.asarray(theta[:, None] + share * (ends - theta)[:, None])
-  metric = {part: context.metric(line, part) for part in PARTS}
+  metric = {part: context.metric(line, part) for part in SHARED_PARTS}
   chosen = np.argmin(np.abs(metric["recorded"][:, :, None] - prompted[:, None]), axis=1)
   return {part: np.take_along_axis(values, chosen, axis=1) for part, values in metric.items()}
 

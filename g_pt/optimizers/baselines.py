@@ -26,7 +26,7 @@ from g_pt.errors import UserError
 from g_pt.fields import Settings, limited
 from g_pt.optimizers import curves, trials
 from g_pt.optimizers.curves import Curves
-from g_pt.tasks.base import Data, Task
+from g_pt.tasks.base import SHARED_PARTS, Data, Task
 
 CHOOSING_GROUPS = 3  # of runs, by which one of the best combinations is chosen
 WIDENINGS = 6  # of a grid whose best learning rate is at an edge
@@ -158,7 +158,7 @@ def measured(
     raise UserError(f"optimizer {name!r} diverges at every learning rate down to {tuning.learning_rate.min()}")
   combinations = list(zip(tuning.learning_rate[best], tuning.decay[best]))
   choosing = run(combinations, networks.choosing, choosing_key, ("recorded",))
-  return Baseline(tuning, best, choosing, run(combinations, networks.fresh, fresh_key, trials.PARTS), edge)
+  return Baseline(tuning, best, choosing, run(combinations, networks.fresh, fresh_key, SHARED_PARTS), edge)
 
 
 def choose(task: Task, baseline: Baseline, metric: str, level: float) -> int:

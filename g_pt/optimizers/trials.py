@@ -17,9 +17,7 @@ from g_pt.corpus.generate import groups_at_once, side_by_side
 from g_pt.optimizers import curves
 from g_pt.optimizers.curves import Curves
 from g_pt.tasks import population
-from g_pt.tasks.base import Data, Judged, Recipe, Task
-
-PARTS = ("recorded", "final")  # of the data, that a trial can be measured on
+from g_pt.tasks.base import SHARED_PARTS, Data, Judged, Recipe, Task
 
 
 class Trial(NamedTuple):
@@ -38,7 +36,7 @@ class Runner:
   def __init__(self, task: Task, recipe: Recipe, data: Data, group: int, points: int, measure: Callable[..., Any]):
     self.recipe, self.group, self._points, self._measure = recipe, group, points, measure
     self._data, self._steps = data, recipe.steps(data)
-    self._judged = {part: task.measurement.part(data, recipe, part) for part in PARTS}
+    self._judged = {part: task.measurement.part(data, recipe, part) for part in SHARED_PARTS}
     example = Trial(jnp.zeros((self.group, task.spec.size)), 1.0, math.inf, jax.random.key(0), ())
     self._train = jax.jit(functools.partial(task.training.run, recipe)).lower(*self._arguments(example)).compile()
 

@@ -28,7 +28,7 @@ def write(
 
   `values` is the resolved configuration, `sections` what draws each evaluation,
   by name and in the order of the page; an evaluation that is not there is left
-  out. `command` is the command line that made the workdir.
+  out, and so are the films of an earlier page. `command` is the command line that made the workdir.
   Raises UserError where there is no evaluation at all, naming the file where
   one is missing or cannot be read, and where the page gets too large.
   """
@@ -47,9 +47,14 @@ def write(
   content = markup.page(_title(view), _lead(view) + markup.keys(keys), every_part)
   refuse_large(directory / workdir.REPORT, content, every_part)
   folder = (directory / workdir.REPORT).parent
-  for name, one in films.items():
-    workdir.write_bytes(folder / f"{name}.gif", gifs[name])
-    workdir.write_bytes(folder / f"{name}.mp4", film.mp4(one))
+  for name in sections:
+    gif, mp4 = folder / f"{name}.gif", folder / f"{name}.mp4"
+    if name in films:
+      workdir.write_bytes(gif, gifs[name])
+      workdir.write_bytes(mp4, film.mp4(films[name]))
+    else:  # of an earlier page
+      gif.unlink(missing_ok=True)
+      mp4.unlink(missing_ok=True)
   workdir.write_bytes(directory / workdir.REPORT, content)
 
 

@@ -26,7 +26,8 @@ Judged = PyTree  # the part of the data that networks are measured on
 
 # `recorded`: what a corpus measures its checkpoints on, and prompts ask for; `final`: what nothing is chosen by;
 # `whole`: both, where a published figure is compared.
-PARTS = ("recorded", "final", "whole")
+SHARED_PARTS = ("recorded", "final")  # that every task has
+PARTS = (*SHARED_PARTS, "whole")
 
 
 def _log_coordinate(value: Float[Array, "..."]) -> Float[Array, "..."]:

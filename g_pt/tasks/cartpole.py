@@ -17,11 +17,11 @@ import numpy as np
 from g_pt.errors import ConfigError
 from g_pt.parameters import Parameters
 from g_pt.tasks import population, ppo, recipes
-from g_pt.tasks.base import Decisions, Measurement, Metric, Network, Picture, Stacked, Task, Training
+from g_pt.tasks.base import SHARED_PARTS, Decisions, Measurement, Metric, Network, Picture, Stacked, Task, Training
 from g_pt.tasks.networks import mlp_hidden_layers
 
 EPISODES = 1024  # that there are in each part to measure a policy by; returns of a middling one vary by about 100
-PARTS = ("recorded", "final")  # no figure is published for a fixed set of episodes
+PARTS = SHARED_PARTS  # no figure is published for a fixed set of episodes
 _STATES = 2048  # in which policies are compared
 # Position (m), velocity (m/s), angle (rad; an episode ends beyond it) and angular velocity (rad/s) of those states.
 _WIDEST = np.array([2.4, 2.0, 0.2095, 2.0], np.float32)

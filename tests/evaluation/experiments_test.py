@@ -137,7 +137,8 @@ def test_a_barrier_is_what_the_line_is_worse_by(context):
   """Between a network and its negative lies a network of nearly nothing; between two orders of its units, no way."""
   corpus = context(0).corpus
   end = corpus.read(corpus.theta, [0], -1)[0]
-  assert np.all(landscape._barriers(context(0), np.stack([end, end]), context(0).metric(np.stack([end, end]))) == 0)
+  twice = np.stack([end, end])
+  np.testing.assert_allclose(landscape._barriers(context(0), twice, context(0).metric(twice)), 0, atol=1e-6)
   both = np.stack([end, -end])
   metric = context(0).metric(both)
   spec = context(0).gpt.task.spec

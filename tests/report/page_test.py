@@ -375,7 +375,7 @@ addEventListener("load", async () => {
   }
   for (const button of document.querySelectorAll("button[data-save=png]")) button.click();
   await Promise.all(waiting);
-  const limit = Date.now() + 8000;
+  const limit = Date.now() + 100000;
   const images = () => Object.keys(saved).filter(name => name.endsWith(".png")).length;
   while (images() < document.querySelectorAll("button[data-save=png]").length && Date.now() < limit) {
     await new Promise(resolve => setTimeout(resolve, 50));
@@ -394,7 +394,7 @@ def browsed(text, folder):
   page.write_text(text)
   flags = (
     "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-sync "
-    "disable-component-update enable-logging=stderr v=0 virtual-time-budget=20000 window-size=1280,4200 dump-dom"
+    "disable-component-update enable-logging=stderr v=0 virtual-time-budget=200000 window-size=1280,4200 dump-dom"
   )
   command = [_BROWSER, *(f"--{flag}" for flag in flags.split()), f"--user-data-dir={folder / 'profile'}"]
   done = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120, check=True)

@@ -12,9 +12,8 @@ import plotly.graph_objects as go
 from g_pt.report import axes, marks, words
 from g_pt.report.base import Key, Section, Table, View
 from g_pt.report.results import Evaluated
-from g_pt.tasks.base import Metric
+from g_pt.tasks.base import SHARED_PARTS, Metric
 
-_PARTS = ("recorded", "final")
 _UPDATE, _INITIAL = "update", "initial"
 
 
@@ -27,7 +26,7 @@ class Curve(NamedTuple):
 
 def section(found: Evaluated, view: View) -> Section:
   drawn = {}
-  for part in _PARTS:
+  for part in SHARED_PARTS:
     curves = {
       start: Curve(found.array(f"{start}.step"), found.array(f"{start}.{part}")) for start in found.summary["starts"]
     }
@@ -41,7 +40,7 @@ def tables(found: Evaluated, view: View) -> tuple[Table, ...]:
   summary = found.summary
   header = ("", "learning rate", "decay", "at step 0", "steps to the level", "mean over log(1 + step)", "best")
   made = []
-  for part in _PARTS:
+  for part in SHARED_PARTS:
     rows = tuple(
       (label, words.setting(of["learning_rate"]), words.decay(of["decay"]), *_numbers(of[part], summary))
       for label, of in ((label, summary["starts"][start]) for start, label in _labels(summary["starts"]).items())

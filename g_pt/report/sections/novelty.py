@@ -12,12 +12,11 @@ import plotly.graph_objects as go
 from g_pt.report import axes, marks, published, words
 from g_pt.report.base import Key, Section, Table, View
 from g_pt.report.results import Evaluated
-from g_pt.tasks.base import Metric
+from g_pt.tasks.base import SHARED_PARTS, Metric
 
 _SAMPLES, _TRAINING, _UNSEEN = "samples", "training", "unseen"
 _RECITED = 1.25  # ratio of samples' distances, different starts over one start, below which the start does not count
 _JUDGED = (0.25, 1)  # how much worse, and how much farther, where samples are held against what needs no model
-_PARTS = ("recorded", "final")
 
 
 class Points(NamedTuple):
@@ -53,9 +52,9 @@ def tables(found: Evaluated, view: View) -> tuple[Table, ...]:
   )
   made.append(Table("Mean distance from each other", (), distances))
   ensembles = summary["ensembles"]
-  header = ("", *(words.on_part(what, part) for part in _PARTS for what in ("one by one", "all as one")))
+  header = ("", *(words.on_part(what, part) for part in SHARED_PARTS for what in ("one by one", "all as one")))
   rows = tuple(
-    (label, *(words.number(ensembles[kind][part][what]) for part in _PARTS for what in ("single", "ensemble")))
+    (label, *(words.number(ensembles[kind][part][what]) for part in SHARED_PARTS for what in ("single", "ensemble")))
     for kind, label in words.kinds(ensembles).items()
   )
   made.append(Table(f"Ensembles, {view.metric.label}", header, rows))
