@@ -26,5 +26,5 @@ def get_config(variant: str = "default") -> ConfigDict:
   config = digits_loss.get_config(variant)
   config.metric = "test_error"
   if variant == "default":
-    config.sample.steps = 50
+    config.sample.update(steps=50, temperature=1.0, stop=0.0)
   return config

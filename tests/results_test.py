@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from experiments.results import collect, readme
+from experiments.results import answers, collect, readme
 from g_pt import workdir
 from g_pt.errors import UserError
 
@@ -55,7 +55,28 @@ def test_several_seeds_are_a_mean_and_a_range():
 
 def test_the_readme_is_what_the_summaries_say():
   text = readme.README.read_text()
-  assert f"{readme.BEGIN}\n{readme.table()}\n{readme.END}" in text
+  assert readme.written(text) == text
+  for name, table in readme.TABLES.items():
+    begin, end = readme.block(name)
+    assert f"{begin}\n{table()}\n{end}" in text
+
+
+@pytest.mark.parametrize("mark", [mark for name in readme.TABLES for mark in readme.block(name)])
+def test_a_readme_without_a_mark_is_refused(mark):
+  with pytest.raises(UserError, match="README.md: no <!-- "):
+    readme.written(readme.README.read_text().replace(mark, ""))
+
+
+def test_answers_are_of_the_evaluations_that_are_there(monkeypatch, tmp_path):
+  after = {"recorded": {"after": [6.5, 7.25, None]}}
+  inits = {"own": after, "half": {"recorded": {"after": [9.0, 8.0, 7.0]}}, "orthogonal": after, "kaiming_fan_out": after}
+  monkeypatch.setattr(answers, "FOLDER", tmp_path)
+  assert answers.table().count("\n") == 1
+  workdir.write_json(tmp_path / "mnist_error.json", content({"recursion": {"inits": inits}, "walk": {"lowest": 5, "highest": 7}}))
+  _, _, own, near, far, walk = answers.table().splitlines()
+  assert "| - | - | 6.50; 7.25; diverges | - | - | - |" in own
+  assert "| 6.50 to 9.00; 7.25 to 8.00; diverges |" in near and "| 6.50; 7.25; diverges |" in far
+  assert walk.endswith("| - | - | 5.00 to 7.00 | - | - | - |")
 
 
 def test_a_summary_is_kept_with_its_command_and_processor(tmp_path, monkeypatch):

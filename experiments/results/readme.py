@@ -2,23 +2,22 @@
 
   command   python -m experiments.results.readme [--check]
 
-The rows stand between two marks in README.md. `--check` writes nothing and
-fails where they are not what the summaries say.
+Each table stands between two marks in README.md. `--check` writes nothing and
+fails where one is not what the summaries say.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from experiments.results import answers
 from experiments.results.collect import FOLDER
-from g_pt import workdir
+from g_pt import command, workdir
+from g_pt.errors import UserError
 from g_pt.report import words
 
 README = FOLDER.parents[1] / "README.md"
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 _HEAD = """| what | recorded data | held-out data | published | command |
 |---|---|---|---|---|"""
 
@@ -123,20 +122,36 @@ def table() -> str:
   return "\n".join([f"Measured on {measured}.", "", *lines])
 
 
-def main() -> None:
-  parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+TABLES: dict[str, Callable[[], str]] = {"results": table, "answers": answers.table}
+
+
+def block(name: str) -> tuple[str, str]:
+  """The marks around a table."""
+  return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+
+
+def written(text: str) -> str:
+  """The README with its tables as the summaries say; UserError where a mark is missing."""
+  for name, made in TABLES.items():
+    begin, end = block(name)
+    before, found_begin, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found_begin and found_end):
+      raise UserError(f"README.md: no {begin} and {end}")
+    text = f"{before}{begin}\n{made()}\n{end}{after}"
+  return text
+
+
+def main(arguments: Sequence[str]) -> None:
+  parser = command.Parser(description=__doc__, prog="python -m experiments.results.readme")
   parser.add_argument("--check", action="store_true", help="only say whether README.md is up to date")
-  arguments = parser.parse_args()
-  text = README.read_text()
-  before, _, rest = text.partition(BEGIN)
-  _, _, after = rest.partition(END)
-  wanted = f"{before}{BEGIN}\n{table()}\n{END}{after}"
-  if arguments.check and wanted != text:
-    remedy = "python -m experiments.results.readme"
-    parser.exit(1, f"README.md: its results are not those of experiments/results; {remedy}\n")
-  if not arguments.check:
-    workdir.write_bytes(Path(README), wanted.encode())
+  check, text = parser.parse_args(arguments).check, README.read_text()
+  wanted = written(text)
+  if check and wanted != text:
+    raise UserError("README.md: its tables are not those of experiments/results; python -m experiments.results.readme")
+  if not check:
+    workdir.write_bytes(README, wanted.encode())
 
 
 if __name__ == "__main__":
-  main()
+  command.run(main, "readme")
