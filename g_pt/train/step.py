@@ -18,6 +18,7 @@ from g_pt.generator import Generator
 from g_pt.keys import fold
 from g_pt.tasks import population
 from g_pt.tasks.base import Task
+from g_pt.train.muon import muon
 
 OPTIMIZERS = ("adamw", "muon")
 
@@ -61,11 +62,7 @@ class TrainState(NamedTuple):
 
 
 def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
-  """AdamW or Muon with warm-up, cosine and clipping; weight decay on kernels, not on biases.
-
-  Muon (Jordan et al. 2024) orthogonalises the momentum of kernels, scaled so
-  that its updates are as large as AdamW's (Liu et al. 2025), which biases keep.
-  """
+  """AdamW or Muon with warm-up, cosine and clipping; weight decay on kernels, not on biases."""
   rate = optax.warmup_cosine_decay_schedule(
     0.0,
     config.learning_rate,
@@ -76,14 +73,7 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
   if config.optimizer == "adamw":
     optimizer = optax.adamw(rate, config.b1, config.b2, weight_decay=config.weight_decay, mask=_kernels)
   else:
-    optimizer = optax.contrib.muon(
-      rate,
-      adam_b1=config.b1,
-      adam_b2=config.b2,
-      weight_decay=config.weight_decay,
-      weight_decay_mask=_kernels,
-      consistent_rms=0.2,
-    )
+    optimizer = muon(rate, config.b1, config.b2, config.weight_decay, _kernels)
   return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
 
 
