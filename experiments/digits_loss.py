@@ -55,7 +55,6 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.sample.update(steps=5, temperature=0.5, stop=0.2)
   if variant == "chunk":
     config.model.update(_CHUNK_SIZES)
-    config.sample.update(temperature=1.0, stop=0.0)
     config.train.pairs.permute = True
   elif variant == "smoke":
     config.corpus.update(runs=64, checkpoints=16, group_size=16, validation_runs=16, test_runs=16)

@@ -13,6 +13,7 @@ from g_pt import keys
 from g_pt.optimizers import curves, trials
 from g_pt.optimizers.baselines import fresh_networks
 from g_pt.tasks import population
+from g_pt.tasks.base import SHARED_PARTS
 
 GROUP, POINTS = 2, 4
 
@@ -30,7 +31,7 @@ def test_curves_are_runs_of_the_task(case, toy):
   data, recipe, runner, networks = case
   key, finished = jax.random.key(5), []
   combinations = [(0.1, math.inf), (0.03, 0.5)]
-  found = trials.run(runner, combinations, networks, key, trials.PARTS, lambda: finished.append(None))
+  found = trials.run(runner, combinations, networks, key, SHARED_PARTS, lambda: finished.append(None))
   assert len(finished) == 2 * 2
   np.testing.assert_array_equal(found.learning_rate, [0.1, 0.03])
   np.testing.assert_array_equal(found.decay, [math.inf, 0.5])
@@ -44,7 +45,7 @@ def test_curves_are_runs_of_the_task(case, toy):
     for group, members in enumerate(([0, 1], [2, 2])):
       initial, own = networks[jnp.array(members)], keys.fold(key, group)
       theta = train(recipe, data, initial, jnp.full(GROUP, rate), table, own, jnp.asarray(saved))
-      for part in trials.PARTS:
+      for part in SHARED_PARTS:
         judged = toy.measurement.part(data, recipe, part)
         for point in range(POINTS + 1):
           numbers = evaluate(theta[point], judged)
