@@ -63,7 +63,7 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.train.update(steps=60, batch_size=32, microbatches=1, log_every=10, checkpoint_every=20, probe_every=30)
     config.train.optimizer = "adamw"  # Muon takes as long to compile as all else
     config.evaluate.alignment.update(networks=4, prompts=5)
-    config.evaluate.course.update(networks=4, prompts=4)
+    config.evaluate.course.update(networks=4, prompts=5)
     config.evaluate.recursion.update(networks=4, updates=2, inits=("own", "double"))
     config.train.history = 2
     config.optimizers.update(networks=4, tuning_networks=2, points=10, optimizers=("nesterov",))

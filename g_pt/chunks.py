@@ -24,12 +24,12 @@ def measured_at_once() -> int:
 def in_chunks(function: Callable[..., Any], at_once: int, *rows: Any, whole: bool = False) -> Any:
   """`function` of arrays that lead with the network, some `at_once` of them together; its arrays lead with it, too.
 
-  More networks than that, or with `whole` any number, are filled up to a
-  multiple, so that one program serves all.
+  Few programs serve every number of networks: they are filled up to a multiple
+  of `at_once`, which is a power of two, and fewer than that to the next power of
+  two, unless they are to be `whole` chunks.
   """
   count = len(rows[0])
-  if count <= at_once and not whole:
-    return function(*rows)
-  index = (jnp.arange(-(-count // at_once) * at_once) % count).reshape(-1, at_once)
+  size = at_once if whole or count > at_once else 1 << (count - 1).bit_length()
+  index = (jnp.arange(-(-count // size) * size) % count).reshape(-1, size)
   parts = [function(*(jnp.asarray(x)[chosen] for x in rows)) for chosen in index]
   return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:count], *parts)

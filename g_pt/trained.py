@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from g_pt import gpt, tasks, workdir
@@ -47,13 +48,18 @@ def history(directory: Path, generator: Generator) -> Iterator[tuple[int, PyTree
     return
   with History(directory / workdir.HISTORY, read_only=True) as kept:
     for step in kept.steps:
-      yield step, kept.restore(step, _layout(generator))
+      yield step, _bound_to_no_device(kept.restore(step, _layout(generator)))
 
 
 def _restored(generator: Generator, directory: Path) -> PyTree:
   """Averaged weights of the last checkpoint."""
   with Checkpoints(directory / workdir.CHECKPOINTS, read_only=True) as checkpoints:
-    return checkpoints.restore_average(_layout(generator))
+    return _bound_to_no_device(checkpoints.restore_average(_layout(generator)))
+
+
+def _bound_to_no_device(weights: PyTree) -> PyTree:
+  """Arrays like those that a program makes: of what is bound to a device every program would be compiled once more."""
+  return jax.tree.map(jnp.asarray, jax.device_get(weights))
 
 
 def _layout(generator: Generator) -> PyTree:

@@ -18,6 +18,17 @@ def test_a_public_load_is_the_whole_way(gpt, smoke_workdir):
   jax.tree.map(np.testing.assert_array_equal, loaded.weights, gpt.weights)
 
 
+def test_what_is_sampled_of_new_networks_is_measured_by_the_program_that_measures_new_networks(smoke_workdir):
+  """Arrays bound to a device would have one of their own."""
+  loaded = g_pt.load(smoke_workdir)
+  network = loaded.init(jax.random.key(0))
+  loaded.measure(network)
+  trained_by_it = loaded.sample(network, prompt=1.0, key=jax.random.key(1), metric=2.0)
+  programs = loaded._evaluate._cache_size()
+  loaded.measure(trained_by_it)
+  assert loaded._evaluate._cache_size() == programs
+
+
 def test_statistics_read_are_those_that_were_written(gpt, smoke_workdir, tmp_path):
   spec = gpt.task.spec
   arrangement = tuple((name, tuple(range(len(shape)))) for name, shape in zip(spec.names, spec.shapes))
