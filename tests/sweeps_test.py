@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from experiments.results import scaling as scaling_results
 from experiments.sweeps import base, report, run, scaling
 from experiments.sweeps.base import Published, Sweep
 from experiments.sweeps.cost import flop_of_step
@@ -212,6 +213,16 @@ def test_the_report_holds_rows_and_slopes(made_up, capsys):
 def test_the_default_lies_on_every_axis_in_its_place(made_up):
   study = scaling.read(made_up)
   assert [row.name for row in study.on("model.width")] == ["width=2", "width=4", "width=8", "default", "width=64"]
+
+
+def test_the_readme_has_a_row_an_axis(made_up, tmp_path, monkeypatch):
+  monkeypatch.setattr(scaling_results, "FOLDER", tmp_path / "results")
+  kept = scaling_results.keep(made_up)
+  content = workdir.read_json(kept) | {"sweep": "digits"}
+  workdir.write_json(tmp_path / "results" / "sweep_digits.json", content)
+  *_, row = scaling_results.table().splitlines()
+  assert row.startswith("| digits, loss: parameters of G.pt | 200; 400; 800; 1.6K; 6.4K | 0.880; 0.909; 0.931; 0.948; 0.970 |")
+  assert row.endswith("| -0.40 ± 0.00 |")
 
 
 def test_a_point_that_is_not_measured_is_left_out(made_up):
