@@ -43,7 +43,10 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.train.update(behaviour=10.0, behaviour_inputs=8)
   config.train.pairs.initial_fraction = 0.8
   config.sample.update(steps=8, temperature=0.7, stop=0.4)
+  # Measuring 32 of these networks on all images takes 8 seconds of two cores.
   config.evaluate.alignment.networks = 16
+  config.evaluate.course.update(networks=4, prompts=10)
+  config.evaluate.recursion.networks = 4
   config.optimizers.update(networks=16, tuning_networks=4, points=20, optimizers=("nesterov", "adamw"))
   if variant == "smoke":
     config.corpus.update(runs=6, checkpoints=5, group_size=2, validation_runs=2, test_runs=2)
