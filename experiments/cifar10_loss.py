@@ -47,6 +47,9 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.evaluate.alignment.networks = 16
   config.evaluate.course.update(networks=4, prompts=10)
   config.evaluate.recursion.networks = 4
+  config.evaluate.landscape.update(grid=31, basins=12)
+  config.evaluate.few_evaluations.networks = 8
+  config.evaluate.extrapolation.networks = 8
   config.optimizers.update(networks=16, tuning_networks=4, points=20, optimizers=("nesterov", "adamw"))
   if variant == "smoke":
     config.corpus.update(runs=6, checkpoints=5, group_size=2, validation_runs=2, test_runs=2)
