@@ -50,7 +50,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.evaluate.landscape.update(grid=31, basins=12)
   config.evaluate.few_evaluations.networks = 8
   config.evaluate.extrapolation.networks = 8
-  config.optimizers.update(networks=16, tuning_networks=4, points=20, optimizers=("nesterov", "adamw"))
+  config.optimizers.update(networks=16, tuning_networks=2, points=20, optimizers=("nesterov", "adamw"))
   if variant == "smoke":
     config.corpus.update(runs=6, checkpoints=5, group_size=2, validation_runs=2, test_runs=2)
     config.corpus.recipe.update(epochs=1, batch_size=256, examples=2048, test_examples=100, train_examples=100)
