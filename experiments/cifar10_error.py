@@ -13,8 +13,9 @@ Claim: the metric is never differentiated, so an error is prompted like a loss.
 What limits it: prompts run from 35 %, and no network of the corpus errs less than 58 %: the nearest
 checkpoint of the corpus itself has an alignment of 0.67.
 
-With an earlier version and 1,000 images: parameters diffused have 0.37 after 800 steps of 1,200 (16 networks), the update 0.31 at the end of
-800. By loss they have 0.30 after 400 of 1,200, the update 0.24, and which ends better was not tried.
+With an earlier version and 1,000 images: parameters diffused have 0.37 after 800 steps of 1,200
+(16 networks), the update 0.31 at the end of 800. By loss they have 0.30 after 400 of 1,200, the
+update 0.24, and which ends better was not tried.
 
 `--config.corpus.path=runs/cifar10_loss/corpus` takes the corpus of `cifar10_loss`, which is the same.
 `:paper` is the published model and scale; `:smoke` runs every stage in seconds.

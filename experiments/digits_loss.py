@@ -4,7 +4,7 @@ Claim: one update trains unseen, randomly initialised networks, and what is
 prompted is what is achieved.
 
   command   python main.py --config=experiments/digits_loss.py --workdir=runs/digits_loss
-  time      TIME
+  time      3.3 minutes on two CPU cores (EPYC, AVX-512; corpus 0.4, training 2.2, evaluation 0.6)
   expect    prompt alignment 0.991 on test runs (0.989 on held-out images); one update at prompt
             0.05 takes fresh networks from a mean test loss of 2.34 to 0.094 (0.053 to 0.135), on
             held-out images 0.083, and to 3.0 % error, worth 605 steps of Nesterov, the fastest

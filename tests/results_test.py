@@ -69,10 +69,17 @@ def test_a_readme_without_a_mark_is_refused(mark):
 
 def test_answers_are_of_the_evaluations_that_are_there(monkeypatch, tmp_path):
   after = {"recorded": {"after": [6.5, 7.25, None]}}
-  inits = {"own": after, "half": {"recorded": {"after": [9.0, 8.0, 7.0]}}, "orthogonal": after, "kaiming_fan_out": after}
+  inits = {
+    "own": after,
+    "half": {"recorded": {"after": [9.0, 8.0, 7.0]}},
+    "orthogonal": after,
+    "kaiming_fan_out": after,
+  }
   monkeypatch.setattr(answers, "FOLDER", tmp_path)
   assert answers.table().count("\n") == 1
-  workdir.write_json(tmp_path / "mnist_error.json", content({"recursion": {"inits": inits}, "walk": {"lowest": 5, "highest": 7}}))
+  workdir.write_json(
+    tmp_path / "mnist_error.json", content({"recursion": {"inits": inits}, "walk": {"lowest": 5, "highest": 7}})
+  )
   _, _, own, near, far, walk = answers.table().splitlines()
   assert "| - | - | 6.50; 7.25; diverges | - | - | - |" in own
   assert "| 6.50 to 9.00; 7.25 to 8.00; diverges |" in near and "| 6.50; 7.25; diverges |" in far

@@ -221,7 +221,9 @@ def test_the_readme_has_a_row_an_axis(made_up, tmp_path, monkeypatch):
   content = workdir.read_json(kept) | {"sweep": "digits"}
   workdir.write_json(tmp_path / "results" / "sweep_digits.json", content)
   *_, row = scaling_results.table().splitlines()
-  assert row.startswith("| digits, loss: parameters of G.pt | 200; 400; 800; 1.6K; 6.4K | 0.880; 0.909; 0.931; 0.948; 0.970 |")
+  assert row.startswith(
+    "| digits, loss: parameters of G.pt | 200; 400; 800; 1.6K; 6.4K | 0.880; 0.909; 0.931; 0.948; 0.970 |"
+  )
   assert row.endswith("| -0.40 ± 0.00 |")
 
 

@@ -125,7 +125,9 @@ QUESTIONS = (
     _further_steps,
   ),
   Question(
-    "landscape", "Samples of one start: basins that they lie in; barrier between two, of what an update gains", _landscape
+    "landscape",
+    "Samples of one start: basins that they lie in; barrier between two, of what an update gains",
+    _landscape,
   ),
   Question("landscape", "One sample of that start; 16 as an ensemble (held-out data)", _ensemble),
   Question("walk", "A walk through the noise: lowest to highest", _walk),

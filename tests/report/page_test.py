@@ -354,7 +354,6 @@ def test_figures_that_cannot_be_drawn_leave_a_note(write, summaries, lines):
 _BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-
 # Clicks all that can be clicked, and leaves in the page what would be saved.
 CLICKS = """
 addEventListener("load", async () => {
