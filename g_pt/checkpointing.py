@@ -69,7 +69,7 @@ class Checkpoints:
     if latest is None:
       raise UserError(f"{self._directory}: no checkpoint here")
     remedy = "; without this folder training goes on from the one before"
-    return _restored(self._manager, self._directory, latest, ocp.args.Composite(**items), remedy)
+    return _restored(self._manager, self._directory, latest, "checkpoint", ocp.args.Composite(**items), remedy)
 
 
 class History:
@@ -98,13 +98,15 @@ class History:
   def restore(self, step: int, average: PyTree) -> PyTree:
     """The weights at a step, laid out like `average`; UserError, naming the folder, where they cannot be read."""
     like = jax.tree.map(ocp.utils.to_shape_dtype_struct, average)
-    return _restored(self._manager, self._directory, step, ocp.args.StandardRestore(like))
+    return _restored(self._manager, self._directory, step, "weights", ocp.args.StandardRestore(like))
 
 
-def _restored(manager: ocp.CheckpointManager, directory: Path, step: int, items: Any, remedy: str = "") -> Any:
-  """What lies at a step; UserError, naming its folder, where it cannot be read."""
+def _restored(
+  manager: ocp.CheckpointManager, directory: Path, step: int, what: str, items: Any, remedy: str = ""
+) -> Any:
+  """`items` of a step; UserError, naming its folder and `what` is there, where they cannot be read."""
   try:
     return manager.restore(step, args=items)
   except (ValueError, KeyError, OSError) as error:
     reason = " ".join(f"{error}".split())[:200]
-    raise UserError(f"{directory / str(step)}: not readable ({reason}){remedy}") from error
+    raise UserError(f"{directory / str(step)}: {what} not readable ({reason}){remedy}") from error

@@ -97,5 +97,5 @@ def test_weights_of_a_history_that_are_damaged_are_told_of_with_their_folder(tmp
     if file.is_file():
       file.write_bytes(b"")
   with History(tmp_path, read_only=True) as history:
-    with pytest.raises(UserError, match=f"{tmp_path / '2'}: not readable"):
+    with pytest.raises(UserError, match=f"{tmp_path / '2'}: weights not readable"):
       history.restore(2, state_of(0).average)

@@ -145,7 +145,8 @@ def main(arguments: Sequence[str]) -> None:
   print(listed(sweep, folder), flush=True)
   diverged = run_sweep(sweep, place, index)
   if diverged:
-    raise UserError(f"diverged: {', '.join(diverged)}")
+    print(f"run: diverged: {', '.join(diverged)}", file=sys.stderr)
+    sys.exit(1)
 
 
 if __name__ == "__main__":
