@@ -16,6 +16,7 @@ from experiments.results.collect import FOLDER
 from g_pt import command, workdir
 from g_pt.errors import UserError
 from g_pt.report import words
+from g_pt.tasks.base import SHARED_PARTS
 
 README = FOLDER.parents[1] / "README.md"
 _HEAD = """| what | recorded data | held-out data | published | command |
@@ -77,7 +78,7 @@ def steps(summary: dict[str, Any], part: str) -> str:
 def rows(experiment: Experiment, content: dict[str, Any]) -> list[str]:
   """Markdown rows of one experiment."""
   summaries = content["summaries"]
-  first, parts = summaries[0], ("recorded", "final")
+  first, parts = summaries[0], SHARED_PARTS
   seeds = f"{len(summaries)} seeds" if len(summaries) > 1 else "one seed"
   ends = over_seeds(summaries, lambda summary: summary["corpus"]["final_mean"], experiment.unit)
   start = over_seeds(summaries[:1], _update("recorded", "start"), experiment.unit)

@@ -16,6 +16,7 @@ from g_pt.evaluation.base import Context, Recorded, Result
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
 from g_pt.gpt import GPT
+from g_pt.tasks.base import SHARED_PARTS
 
 # A network that prompts over less than this share of what was learned tells of noise alone.
 _NARROW = 0.05
@@ -101,7 +102,7 @@ def run(context: Context, settings: Settings) -> Result:
     learned = gpt.statistics.prompt_range
     summaries[name] = {part: summary(prompted, values, learned) for part, values in achieved.items()}
 
-  for runs, parts in (("train", ("recorded",)), ("test", ("recorded", "final"))):
+  for runs, parts in (("train", ("recorded",)), ("test", SHARED_PARTS)):
     starts = context.starts(runs, settings.networks)
     prompted, theta = ask(gpt, starts, settings.prompts, context.key("alignment", runs))
     arrays[f"{runs}.prompted"] = prompted

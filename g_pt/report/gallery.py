@@ -24,6 +24,7 @@ from g_pt.report import marks, markup, page, results, words
 from g_pt.report.base import Section, Table, View
 from g_pt.report.markup import Part
 from g_pt.report.results import Evaluated
+from g_pt.tasks.base import SHARED_PARTS
 
 _EVALUATIONS = ("alignment", "one_update", "novelty", "model")
 _PLACES = ("corpus.path", "data_dir")  # fields that tell where things lie, not what they are
@@ -144,7 +145,7 @@ def _row(run: Run) -> tuple[str, ...]:
     run.name,
     run.view.task.name,
     run.view.metric.label,
-    *(words.number(test.get(part, {}).get("mean")) for part in ("recorded", "final")),
+    *(words.number(test.get(part, {}).get("mean")) for part in SHARED_PARTS),
     f"{words.number(recorded['start'])} → {words.number(recorded['mean'])}" if recorded else "-",
     words.number(final["mean"]) if final else "-",
     _fastest(update),

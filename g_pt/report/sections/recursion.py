@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from g_pt.report import axes, marks, published, words
 from g_pt.report.base import Key, Section, Table, View
 from g_pt.report.results import Evaluated
-from g_pt.tasks.base import Metric
+from g_pt.tasks.base import SHARED_PARTS, Metric
 
 _OWN = "own"
 _BEYOND = 0.4  # how much of the axis is for what is worse than the task's own init
@@ -29,7 +29,7 @@ def tables(found: Evaluated, view: View) -> tuple[Table, ...]:
   inits, updates = found.summary["inits"], found.summary["updates"]
   theirs = published.of(published.RECURSION, view)
   made = []
-  for part in ("recorded", "final"):
+  for part in SHARED_PARTS:
     header = ("", "start", *(f"after {count}" for count in updates))
     rows = [
       (label, *(words.number(value) for value in (inits[init][part]["start"], *inits[init][part]["after"])))

@@ -11,13 +11,14 @@ import plotly.graph_objects as go
 from g_pt.report import film, marks, words
 from g_pt.report.base import Film, Key, Section, Table, View
 from g_pt.report.results import Evaluated
+from g_pt.tasks.base import SHARED_PARTS
 
 _SIDE = 480  # pixels that a frame fits into
 _GAP = 4  # pixels between tiles
 
 
 def section(found: Evaluated, view: View) -> Section:
-  summary, metric = found.summary, {part: found.array(f"metric.{part}") for part in ("recorded", "final")}
+  summary, metric = found.summary, {part: found.array(f"metric.{part}") for part in SHARED_PARTS}
   count, tiles = summary["frames"], found.array("tiles").astype(np.float32)
   texts = [
     f"{i + 1} of {count}    {view.metric.label}: {words.number(float(value))}"
