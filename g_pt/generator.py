@@ -15,7 +15,7 @@ import numpy as np
 
 from g_pt import models
 from g_pt.corpus.pairs import Pairs
-from g_pt.corpus.statistics import PromptRange, Statistics
+from g_pt.corpus.statistics import PromptRange, StartRange, Statistics
 from g_pt.diffusion import objective, samplers, schedule
 from g_pt.diffusion.preconditioning import linear_error, preconditioned
 from g_pt.fields import Settings, limited
@@ -64,6 +64,7 @@ class Generator:
   prediction: str
   precondition: bool = False
   prompt_range: PromptRange | None = None  # prompts outside this range are clipped to it
+  start_range: StartRange | None = None  # starts outside this range are brought to its bounds, when sampling
   # Where the model's vectors are in another arrangement than the spec's, they are `theta[arrangement]`.
   arrangement: Int[np.ndarray, "parameter"] | None = None
 
@@ -131,6 +132,7 @@ class Generator:
     `noise` is the normal noise that samples begin from, once it is multiplied
     by the temperature; `key` is for samplers that add more on the way.
     """
+    theta, start_metric = self._within(theta, start_metric)
     model = self._model(weights, theta, start_metric, prompt)
 
     def of_noise(xt, timestep):
@@ -141,6 +143,19 @@ class Generator:
     x_t = config.temperature * noise
     x0 = samplers.sample(config.sampler, denoise, self.schedule, config.steps, x_t, key, config.stop)
     return self.units.decode(x0, theta)
+
+  def _within(
+    self, theta: Float[Array, "net parameter"], start_metric: Float[Array, "net"]
+  ) -> tuple[Float[Array, "net parameter"], Float[Array, "net"]]:
+    """Starts, no parameter array of which is longer than any that was learned, and their metrics clipped alike."""
+    if self.start_range is None:
+      return theta, start_metric
+    spec, (low, high, longest) = self.units.reduction.spec, self.start_range
+    parts = []
+    for name, size in spec.rms(theta).items():
+      factor = jnp.minimum(1.0, longest[name] / jnp.maximum(size, 1e-12))
+      parts.append(factor[:, None] * theta[:, spec.slices[name]])
+    return jnp.concatenate(parts, axis=1), jnp.clip(start_metric, low, high)
 
 
 def build(
@@ -170,5 +185,6 @@ def build(
     prediction=diffusion.prediction,
     precondition=diffusion.precondition,
     prompt_range=statistics.prompt_range,
+    start_range=statistics.start_range,
     arrangement=None if arrangement is None else spec.arrangement_index(arrangement),
   )

@@ -89,7 +89,7 @@ class GPT:
     Args:
       parameters: one network's pytree, or a batch of them stacked on axis 0.
       prompt: the metric to ask for; one number, or one a network. Beyond what was learned it is clipped, with a
-        warning.
+        warning; a start with longer parameter arrays than any that was learned is shortened, with one, too.
       key: a JAX random key.
       num_samples: independent samples for each network; more than 1 adds an axis
         of samples after that of networks.
@@ -106,6 +106,7 @@ class GPT:
     networks = theta.shape[0]
     prompts = self._checked("prompt", prompt, networks)
     self._warn_clipped(prompts)
+    self._warn_shortened(theta)
     own = self.evaluate(theta)[self.metric_name] if metric is None else self._checked("metric", metric, networks)
     if num_samples < 1:
       raise UserError(f"num_samples: {num_samples} is less than 1")
@@ -178,6 +179,18 @@ class GPT:
       stacklevel=3,
     )
 
+  def _warn_shortened(self, theta: Float[Array, "net parameter"]) -> None:
+    learned = self.statistics.start_range
+    if learned is None:
+      return
+    longest = {name: float(size.max()) for name, size in self.task.spec.rms(theta).items()}
+    long = [f"{n} ({size:.3g} for {learned.size[n]:.3g})" for n, size in longest.items() if size > learned.size[n]]
+    if long:
+      warnings.warn(
+        f"parameters: longer by RMS than any start that was learned: {', '.join(long)}; they are shortened to that",
+        stacklevel=3,
+      )
+
   @functools.cached_property
   def data(self) -> Any:
     """The task's data on the host, loaded once."""
@@ -230,6 +243,4 @@ def build(
   generator = build_generator(
     task.spec, task.metric(description.metric), description.model, description.diffusion, statistics, arrangement
   )
-  return GPT(
-    task, description.metric, description.recipe, generator, None, statistics, description.sample, load_data
-  )
+  return GPT(task, description.metric, description.recipe, generator, None, statistics, description.sample, load_data)

@@ -15,7 +15,7 @@ from jaxtyping import PyTree
 from g_pt import gpt, tasks, workdir
 from g_pt.checkpointing import Checkpoints, History
 from g_pt.corpus.split import Census
-from g_pt.corpus.statistics import PromptRange, Statistics
+from g_pt.corpus.statistics import PromptRange, StartRange, Statistics
 from g_pt.description import describe
 from g_pt.errors import UserError
 from g_pt.generator import Generator
@@ -82,6 +82,7 @@ def write_trained(
     "config": values,
     "prompt_range": statistics.prompt_range and statistics.prompt_range._asdict(),
     "census": statistics.census and statistics.census._asdict(),
+    "start_range": statistics.start_range and statistics.start_range._asdict(),
     "arrangement": arrangement,
   }
   workdir.write_json(directory / workdir.TRAINED, content | ({"imported": imported} if imported else {}))
@@ -93,7 +94,13 @@ def read_statistics(directory: Path) -> tuple[Statistics, Arrangement | None]:
   units = UnitStatistics.from_arrays(workdir.read_arrays(directory / workdir.UNITS, "train"))
   try:
     prompt_range, census = trained["prompt_range"], trained["census"]
-    statistics = Statistics(units, prompt_range and PromptRange(**prompt_range), census and Census(**census))
+    start_range = trained.get("start_range")
+    statistics = Statistics(
+      units,
+      prompt_range and PromptRange(**prompt_range),
+      census and Census(**census),
+      start_range and StartRange(**start_range),
+    )
     arrangement = trained["arrangement"]
   except (KeyError, TypeError) as error:
     raise UserError(f"{directory / workdir.TRAINED}: not what this version writes ({error}); train it again") from None

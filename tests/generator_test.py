@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from g_pt.corpus.pairs import Pairs
-from g_pt.corpus.statistics import PromptRange, Statistics
+from g_pt.corpus.statistics import PromptRange, StartRange, Statistics
 from g_pt.generator import DiffusionConfig, SampleConfig
 from g_pt.generator import build as build_generator
 from g_pt.models.chunk_transformer import ChunkTransformerConfig
@@ -181,6 +181,30 @@ def test_prompts_beyond_what_was_learned_are_taken_for_its_ends(toy, statistics,
   np.testing.assert_array_equal(updated(0.0), updated(0.2))
   np.testing.assert_array_equal(updated(9.0), updated(1.5))
   assert np.abs(updated(0.2) - updated(1.5)).max() > 1e-4
+
+
+def test_starts_beyond_what_was_learned_are_brought_to_its_bounds(toy, statistics, networks):
+  """Longer arrays are shortened, shorter ones left; a metric out of range is taken for the range's end."""
+  start, _ = networks
+  name, part = next(iter(toy.spec.slices.items()))
+  size = {n: float(np.sqrt(np.square(start[:, p]).mean(axis=1).max())) for n, p in toy.spec.slices.items()}
+  learned = StartRange(0.5, 2.0, size)
+  generator = build(toy, statistics._replace(start_range=learned), DiffusionConfig(variable="update"), TINY)
+  weights = generator.init(jax.random.key(0))
+
+  def updated(start, own, generator=generator):
+    prompts = jnp.full(NETWORKS, 0.7)
+    return sampled(generator, weights, start, jnp.full(NETWORKS, own), prompts, SampleConfig(steps=2))
+
+  as_they_are = updated(start, 1.0, build(toy, statistics, DiffusionConfig(variable="update"), TINY))
+  np.testing.assert_array_equal(updated(start, 1.0), as_they_are)
+  np.testing.assert_array_equal(updated(start, 0.0), updated(start, 0.5))
+  np.testing.assert_array_equal(updated(start, 9.0), updated(start, 2.0))
+  long = start.at[:, part].multiply(50.0)
+  found = np.asarray(updated(long, 1.0))
+  shortened = long.at[:, part].multiply(size[name] / jnp.sqrt(jnp.square(long[:, part]).mean(axis=1, keepdims=True)))
+  np.testing.assert_allclose(found, updated(shortened, 1.0), rtol=1e-4, atol=1e-5)
+  assert np.abs(found - np.asarray(long))[:, part].max() > 1.0
 
 
 def told_to(generator, start, own, prompt):

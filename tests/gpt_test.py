@@ -151,6 +151,18 @@ def test_a_prompt_outside_of_what_was_learned_is_clipped_with_a_warning(gpt, net
   assert_same(beyond, gpt.sample(network, end, key=KEY))
 
 
+def test_a_start_longer_than_what_was_learned_is_shortened_with_a_warning(gpt, network, prompt):
+  long = jax.tree.map(lambda x: 100 * x, network)
+  with pytest.warns(
+    UserWarning, match=r"parameters: longer by RMS .*layer_0/kernel \(.* for .*\).*; they are shortened"
+  ):
+    once = gpt.sample(long, prompt, key=KEY, metric=1.0)
+  longer = jax.tree.map(lambda x: 2 * x, long)
+  with pytest.warns(UserWarning):
+    again = gpt.sample(longer, prompt, key=KEY, metric=1.0)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), once, again)
+
+
 def test_other_weights_share_what_is_compiled(gpt, network, prompt, caplog):
   theta = gpt.task.spec.flatten(network)[None]
   rows = theta, jnp.ones(1), jnp.full(1, prompt), KEY

@@ -36,6 +36,7 @@ def test_statistics_read_are_those_that_were_written(gpt, smoke_workdir, tmp_pat
   found, there = trained.read_statistics(tmp_path)
   assert there == arrangement
   assert found.prompt_range == gpt.statistics.prompt_range and found.census == gpt.statistics.census
+  assert found.start_range == gpt.statistics.start_range
   jax.tree.map(np.testing.assert_array_equal, found.units, gpt.statistics.units)
   assert not trained.read_statistics(smoke_workdir)[1]
 

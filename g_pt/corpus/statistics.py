@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 import numpy as np
 
 from g_pt.corpus.pairs import PROMPTED_QUANTILES, PairsConfig, PairSource, draw_pairs, draw_places
@@ -26,12 +26,21 @@ class PromptRange(NamedTuple):
   high: float
 
 
+class StartRange(NamedTuple):
+  """The starts that a model has learned from: the range of their metric, and the longest of each parameter array."""
+
+  low: float
+  high: float
+  size: Mapping[str, float]  # by parameter name: RMS of the array
+
+
 class Statistics(NamedTuple):
-  """Three things, for three readers: the model's units, the bounds of prompts, the report."""
+  """Four things: the model's units, the bounds of prompts, those of starts, and what the report tells of the corpus."""
 
   units: UnitStatistics
   prompt_range: PromptRange | None  # None: prompts are taken as they are
   census: Census | None  # None: of weights that were made elsewhere
+  start_range: StartRange | None = None  # None: starts are taken as they are
 
 
 def measure_prompt_range(source: PairSource, config: PairsConfig, key: Array) -> PromptRange:
@@ -46,6 +55,14 @@ def measure_prompt_range(source: PairSource, config: PairsConfig, key: Array) ->
   return PromptRange(float(low), float(high))
 
 
+def measure_start_range(
+  spec: ParameterSpec, start: Float[np.ndarray, "pair parameter"], metric: Float[np.ndarray, "pair"]
+) -> StartRange:
+  """Of the starts of pairs."""
+  size = {name: float(rms.max()) for name, rms in spec.rms(start).items()}
+  return StartRange(float(metric.min()), float(metric.max()), size)
+
+
 def measure_statistics(
   source: PairSource, spec: ParameterSpec, config: PairsConfig, census: Census, directions: int, key: Array
 ) -> Statistics:
@@ -53,6 +70,7 @@ def measure_statistics(
   # Which hidden unit is which plays no part in them.
   draw = jax.jit(lambda source, key: draw_pairs(source, spec, config.without_permutation(), key, _PAIRS))
   pairs = draw(source, fold(key, "units"))
-  start, target = (np.asarray(jax.device_get(jnp.asarray(x))) for x in (pairs.start, pairs.target))
+  start, target, metric = jax.device_get((pairs.start, pairs.target, pairs.start_metric))
   units = measure_units(spec, start, target, directions)
-  return Statistics(units, measure_prompt_range(source, config, fold(key, "prompt_range")), census)
+  prompt_range = measure_prompt_range(source, config, fold(key, "prompt_range"))
+  return Statistics(units, prompt_range, census, measure_start_range(spec, start, metric))

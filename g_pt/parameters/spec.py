@@ -104,6 +104,10 @@ class ParameterSpec:
     whole = (np.broadcast_to(np.float32(by_name[n]), shape) for n, shape in zip(self.names, self.shapes))
     return np.concatenate([part.ravel() for part in whole])
 
+  def rms(self, theta: Float[Array | np.ndarray, "net parameter"]) -> dict[str, Float[Array, "net"]]:
+    """Root mean square of each named array of each network."""
+    return {name: jnp.sqrt(jnp.square(theta[:, part]).mean(axis=1)) for name, part in self.slices.items()}
+
   def arrangement_index(self, arrangement: Arrangement) -> Int[np.ndarray, "parameter"]:
     """The index vector that brings a flat vector into another layout, `theta[index]`; its argsort leads back.
 

@@ -65,6 +65,17 @@ def test_where_all_pairs_start_at_initial_networks_so_do_the_statistics(walks, l
   assert measured(walks, losses).units.start_std["bias"] > 1.2 * walks[:, 0, :2].std()
 
 
+def test_the_range_of_starts_is_that_of_the_starts_that_are_drawn(walks, losses):
+  """Where all targets are as likely, every checkpoint but the last of each run is a start of some pair."""
+  found = measured(walks, np.ones((RUNS, CHECKPOINTS))).start_range
+  starts = np.float32(walks[:, :-1]).reshape(-1, SPEC.size)
+  assert found.low == found.high == 1
+  for name, part in SPEC.slices.items():
+    assert found.size[name] == pytest.approx(np.sqrt(np.square(starts[:, part]).mean(axis=1).max()))
+  found = measured(walks, losses, initial_fraction=1.0).start_range
+  assert found.high == pytest.approx(losses[:, 0].max()) and found.low == pytest.approx(losses[:, 0].min())
+
+
 def share_below(values, weight, bound):
   return weight[values < bound].sum() / weight.sum()
 
