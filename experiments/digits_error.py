@@ -27,4 +27,6 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.metric = "test_error"
   if variant == "default":
     config.sample.update(steps=50, temperature=1.0, stop=0.0)
+  elif variant == "truncated":
+    config.corpus.only_up_to = 10.0
   return config

@@ -61,6 +61,11 @@ def get_config(variant: str = "default") -> ConfigDict:
   if variant == "chunk":
     config.model.update(_CHUNK_SIZES)
     config.train.pairs.permute = True
+  elif variant == "truncated":
+    config.corpus.only_up_to = 0.3
+    config.train.update(probe_every=0, history=0)
+    config.evaluate.experiments = ("alignment", "one_update", "extrapolation", "corpus", "model")
+    config.optimizers.optimizers = ()
   elif variant == "smoke":
     config.corpus.update(runs=64, checkpoints=16, group_size=16, validation_runs=16, test_runs=16)
     config.corpus.recipe.epochs = 2
@@ -73,7 +78,7 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.train.history = 2
     config.optimizers.update(networks=4, tuning_networks=2, points=10, optimizers=("nesterov",))
   elif variant != "default":
-    raise ValueError(f"digits_loss: unknown variant {variant!r}; it is default, chunk, paper or smoke")
+    raise ValueError(f"digits_loss: unknown variant {variant!r}; it is default, chunk, truncated, paper or smoke")
   return config
 
 

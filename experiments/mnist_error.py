@@ -27,4 +27,6 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.metric = "test_error"
   if variant == "default":
     config.train.steps = 3000
+  elif variant == "truncated":
+    config.corpus.only_up_to = 10.0
   return config

@@ -42,7 +42,12 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.train.pairs.initial_fraction = 0.8
   config.sample.update(steps=16, temperature=0.5, stop=0.4)
   config.optimizers.points = 40
-  if variant == "smoke":
+  if variant == "truncated":
+    config.corpus.only_up_to = 0.4
+    config.train.update(steps=2500, probe_every=0, history=0)
+    config.evaluate.experiments = ("alignment", "one_update", "extrapolation", "corpus", "model")
+    config.optimizers.optimizers = ()
+  elif variant == "smoke":
     config.corpus.update(runs=32, checkpoints=8, group_size=8, validation_runs=8, test_runs=8)
     config.corpus.recipe.update(epochs=1, batch_size=512, test_examples=500, train_examples=500)
     config.model.update(width=32, depth=1)
@@ -54,7 +59,7 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.train.history = 2
     config.optimizers.update(networks=4, tuning_networks=2, points=8, optimizers=("nesterov",))
   elif variant != "default":
-    raise ValueError(f"mnist_loss: unknown variant {variant!r}; it is default, paper or smoke")
+    raise ValueError(f"mnist_loss: unknown variant {variant!r}; it is default, truncated, paper or smoke")
   return config
 
 

@@ -43,7 +43,9 @@ def test_loss_and_error_share_a_corpus(name, variant):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unknown_variant_is_refused(name):
-  known = "default, chunk, paper or smoke" if name.startswith("digits") else "default, paper or smoke"
+  others = {"digits_loss": "chunk, truncated, ", "digits_error": "chunk, truncated, "}
+  others |= {"mnist_loss": "truncated, ", "mnist_error": "truncated, "}
+  known = f"default, {others.get(name, '')}paper or smoke"
   with pytest.raises(ValueError, match=f"unknown variant 'huge'; it is {known}"):
     values_of(name, "huge")
 
@@ -54,6 +56,14 @@ def test_the_chunk_variant_changes_the_model_alone():
   assert paper.pop("model")["name"] == "chunk_transformer" and ours.pop("model")["name"] == "neuron_transformer"
   assert paper["train"]["pairs"].pop("permute") and not ours["train"]["pairs"].pop("permute")
   assert paper == ours
+
+
+@pytest.mark.parametrize("name", ["digits_loss", "digits_error", "mnist_loss", "mnist_error"])
+def test_the_truncated_variant_learns_from_the_worse_checkpoints_alone(name):
+  """Networks that end well are better than that by far, in the metric's own unit: nats or percent."""
+  truncated = config.parse(values_of(name, "truncated"))
+  assert truncated.split.only_up_to == {"digits_loss": 0.3, "mnist_loss": 0.4}.get(name, 10.0)
+  assert "extrapolation" in truncated.experiments and not truncated.optimizers.optimizers
 
 
 @pytest.mark.parametrize("name", ["mnist_loss", "cartpole_return"])
