@@ -46,6 +46,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.evaluate.alignment.networks = 16
   config.evaluate.course.update(networks=4, prompts=10)
   config.evaluate.recursion.networks = 4
+  config.evaluate.further_steps.networks = 8
   config.evaluate.landscape.update(grid=31, basins=12)
   config.evaluate.few_evaluations.networks = 8
   config.evaluate.extrapolation.networks = 8

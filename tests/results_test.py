@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from experiments.results import answers, collect, readme
+from experiments.results import answers, collect, readme, sampling
 from g_pt import workdir
 from g_pt.errors import UserError
 
@@ -84,6 +84,37 @@ def test_answers_are_of_the_evaluations_that_are_there(monkeypatch, tmp_path):
   assert "| - | - | 6.50; 7.25; diverges | - | - | - |" in own
   assert "| 6.50 to 9.00; 7.25 to 8.00; diverges |" in near and "| 6.50; 7.25; diverges |" in far
   assert walk.endswith("| - | - | 5.00 to 7.00 | - | - | - |")
+
+
+def test_what_a_variant_found_stands_in_the_column_of_its_experiment(monkeypatch, tmp_path):
+  monkeypatch.setattr(answers, "FOLDER", tmp_path)
+  found = {"edge": 0.3, "run_ends": 0.1, "recorded": {"at_edge": 0.31, "best": 0.25}}
+  workdir.write_json(tmp_path / "digits_loss_truncated.json", content({"extrapolation": found}))
+  *_, row = answers.table().splitlines()
+  assert ":truncated" in row and "| 0.300; 0.310; 0.250; 0.100 | - | - | - | - |" in row
+
+
+def test_a_variant_is_named_by_its_configuration(tmp_path, monkeypatch):
+  monkeypatch.setattr(collect, "FOLDER", tmp_path / "results")
+  (tmp_path / "digits_loss.py").touch()
+  (tmp_path / "results").mkdir()
+  for name in ("digits_loss", "digits_loss_truncated"):
+    directory = tmp_path / "runs" / name
+    workdir.write_json(directory / workdir.SUMMARY, SUMMARY)
+    workdir.write_json(directory / workdir.CONFIG, {"seed": 3})
+    made_by = json.loads(collect.collect([directory], name).read_text())["command"]
+    variant = ":truncated" if name.endswith("truncated") else ""
+    assert made_by == f"python main.py --config=experiments/digits_loss.py{variant} --workdir=runs/{name}"
+
+
+def test_ways_to_sample_are_compared_on_validation_runs(smoke_workdir, capsys):
+  """What is as configured is told first; a cold sample that is stopped early is another than a warm one."""
+  sampling.main([str(smoke_workdir), "--temperatures=0,1", "--stops=0", "--networks=4"])
+  first, _, cold, warm = capsys.readouterr().out.splitlines()
+  assert first.startswith("4 validation runs; as configured: SampleConfig(")
+  assert cold.split()[:2] == ["0", "0"] and warm.split()[:2] == ["1", "0"] and cold.split()[3:] != warm.split()[3:]
+  with pytest.raises(UserError, match="--stop: 2.0"):
+    sampling.main([str(smoke_workdir), "--stops=2", "--networks=4"])
 
 
 def test_a_summary_is_kept_with_its_command_and_processor(tmp_path, monkeypatch):

@@ -28,6 +28,7 @@ class Question(NamedTuple):
   text: str
   told: Callable[[Summary], str]
   published: str = "-"
+  variant: str = ""  # of the column's experiment; "": the default
 
 
 def numbers(values: Sequence[float | None]) -> str:
@@ -154,16 +155,26 @@ QUESTIONS = (
     "Prompts beyond the best that was learned: that; achieved when asked for it; best achieved beyond",
     _extrapolation,
   ),
+  Question(
+    "extrapolation",
+    "The same of a G.pt of worse checkpoints alone (`:truncated`); where the ends of its runs are",
+    lambda summary: f"{_extrapolation(summary)}; {numbers([summary['run_ends']])}",
+    variant="truncated",
+  ),
 )
+
+
+def _summary(name: str) -> Summary:
+  """Of the first workdir of an experiment; {}: it was not measured."""
+  content = workdir.read_json(FOLDER / f"{name}.json")
+  return {} if content is None else content["summaries"][0]
 
 
 def table() -> str:
   """Markdown of all questions that are answered; without any, nothing."""
-  contents = {name: workdir.read_json(FOLDER / f"{name}.json") for name in COLUMNS}
-  found = {name: content["summaries"][0] for name, content in contents.items() if content is not None}
   lines = []
   for question in QUESTIONS:
-    of = [found.get(name, {}).get(question.experiment) for name in COLUMNS]
+    of = [_summary(f"{name}_{question.variant}".rstrip("_")).get(question.experiment) for name in COLUMNS]
     cells = ["-" if summary is None else question.told(summary) for summary in of]
     if set(cells) != {"-"}:
       lines.append(f"| {' | '.join([question.text, *cells, question.published])} |")

@@ -34,6 +34,14 @@ def processor() -> str:
   return f"{fields.get('model name', platform.machine())}{vectors}, {os.cpu_count()} cores"
 
 
+def _config_of(name: str) -> str:
+  """NAME of an experiment, or NAME_VARIANT -> the file of its configuration, with the variant."""
+  experiment, _, variant = name.rpartition("_")
+  if not (FOLDER.parent / f"{name}.py").exists() and (FOLDER.parent / f"{experiment}.py").exists():
+    return f"experiments/{experiment}.py:{variant}"
+  return f"experiments/{name}.py"
+
+
 def collect(directories: Sequence[Path], name: str, made_by: str | None = None) -> Path:
   """Writes the file of one experiment; `made_by` is the command that made the workdirs, by default that of the first.
 
@@ -47,7 +55,7 @@ def collect(directories: Sequence[Path], name: str, made_by: str | None = None) 
     seed = workdir.read_json(directory / workdir.CONFIG)["seed"]
     summaries.append({"seed": seed, **summary})
   if made_by is None:
-    made_by = f"python main.py --config=experiments/{name}.py --workdir=runs/{name}"
+    made_by = f"python main.py --config={_config_of(name)} --workdir=runs/{name}"
   content = {
     "command": made_by,
     "processor": processor(),
