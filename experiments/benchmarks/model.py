@@ -5,7 +5,8 @@
 The chunk transformer has the tokens of MNIST networks (26: 11 chunks of at most
 1,000 of the noised network, 11 of the start, 4 scalars), 12 blocks and 16 heads.
 On digits, the neuron transformer is that of experiments/digits_loss.py and the
-chunk transformer that of its variant `chunk`, of nearly its alignment. Seconds are
+chunk transformer that of its variant `chunk`, of nearly its alignment; below them a
+step of Muon alone for their weights, and of optax's Muon. Seconds are
 medians; FLOP/s count matrix products (a training step is three forward passes),
 and their fraction of the peak is that of a large product in the same process.
 PyTorch, where it is installed (extra `torch`), has a process of its own on all
@@ -38,6 +39,7 @@ from experiments.benchmarks import measure
 from g_pt import config, tasks
 from g_pt.models.chunk_transformer import ChunkTransformer, ChunkTransformerConfig, token_sizes
 from g_pt.models.neuron_transformer import NeuronTransformer
+from g_pt.train.muon import muon
 
 DEPTH, HEADS, REPEATS = 12, 16, 7
 
@@ -102,6 +104,20 @@ def pytorch(width: int, batch: int, sizes: Any) -> dict[str, float] | None:
   return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+def muon_times(module: nn.Module, size: int) -> dict[str, float]:
+  """Seconds of one step of Muon for a model's weights, ours and optax's, gradients given."""
+  vector, scalar = jnp.zeros((1, size)), jnp.zeros((1,))
+  weights = jax.jit(module.init)(jax.random.key(0), vector, vector, scalar, scalar, scalar)
+  gradient = jax.tree.map(lambda x: jax.random.normal(jax.random.key(1), x.shape), weights)
+
+  def of(optimizer: optax.GradientTransformation) -> float:
+    state, step = optimizer.init(weights), jax.jit(optimizer.update)
+    return measure.seconds(lambda: step(gradient, state, weights), REPEATS)
+
+  ours = muon(1e-3, 0.9, 0.99, 0.0, lambda tree: jax.tree.map(lambda x: x.ndim > 1, tree))
+  return {"ours": of(ours), "optax": of(optax.contrib.muon(1e-3, consistent_rms=0.2))}
+
+
 def row(name: str, result: dict[str, float], peak: float, other: dict[str, float] | None = None) -> list[str]:
   cells = [name, f"{result['weights'] / 1e6:.1f}"]
   for kind, passes in (("forward", 1), ("train", 3)):
@@ -135,12 +151,16 @@ def main() -> None:
   }
   for name, (module, variant) in on_digits.items():
     sizes = config.parse(digits_loss.get_config(variant).to_dict()).model
-    ours = times(module(spec, sizes, residual=False), spec.size, batch)
-    results[name] = {"jax": ours}
+    built = module(spec, sizes, residual=False)
+    ours = times(built, spec.size, batch)
+    results[name] = {"jax": ours, "muon": muon_times(built, spec.size)}
     lines.append(row(name, ours, peak))
   ways = [f"{kind} {unit}" for kind in ("forward", "train") for unit in ("ms", "of peak", "faster")]
   print(measure.table([f"batch {batch}", "M weights", *ways], lines))
   print(f"matrix-product peak {peak / 1e9:.0f} GFLOP/s; `faster`: PyTorch's time over ours")
+  for name in on_digits:
+    steps = results[name]["muon"]
+    print(f"a step of Muon, {name}: {1e3 * steps['ours']:.1f} ms, by optax {1e3 * steps['optax']:.1f} ms")
   if arguments.out:
     arguments.out.write_text(json.dumps(results, indent=1) + "\n")
 
