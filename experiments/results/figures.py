@@ -29,6 +29,7 @@ from g_pt.report import marks, words
 from g_pt.report.axes import common_range
 from g_pt.report.base import View
 from g_pt.report.results import Evaluated, evaluations
+from g_pt.report.sections.landscape import scaled
 
 FOLDER = Path(__file__).parents[2] / "docs"
 MOST = 150_000  # bytes of a picture
@@ -124,7 +125,7 @@ def one_update(directories: Sequence[Path]) -> Figure:
       panel.set_yscale("log")
     plain_ticks(panel)
     panel.set_title(f"{title_of(view)}: {words.number(achieved.mean())} after one update")
-    panel.legend(loc="upper left" if view.metric.higher_is_better else "upper right")
+    panel.legend(loc="upper left" if view.metric.higher_is_better else "center left")
   return figure
 
 
@@ -138,25 +139,29 @@ def plain_ticks(panel: Axes) -> None:
 
 
 def landscape(directory: Path) -> Figure:
-  """The metric on the plane through the samples, where they lie in it, and the start."""
+  """The metric on the plane through the samples, with the report's colours, and where samples and start lie above it."""
   found = evaluation(directory, "landscape")
   view, (figure, (panel,)) = view_of(found), panels(1, width=5.6, height=4.4)
   x, y, values = (found.array(name) for name in ("x", "y", "landscape"))
-  best, worst = np.sort([found.array("metric").min(), found.array("start_metric")[0]])
+  colours = scaled(values.astype(np.float64), found.array("metric"), float(found.array("start_metric")[0]), view.metric)
   # A pixel a network, kept as it is: resampled, or drawn as areas, the file would be many times as large.
   half_x, half_y = (0.5 * (axis[1] - axis[0]) for axis in (x, y))
   extent = (x[0] - half_x, x[-1] + half_x, y[0] - half_y, y[-1] + half_y)
-  style: dict[str, Any] = {"origin": "lower", "aspect": "auto", "interpolation": "none", "cmap": "viridis_r"}
-  filled = panel.imshow(values, extent=extent, vmin=best, vmax=worst, **style)
+  cmap = "cividis_r" if view.metric.higher_is_better else "cividis"  # dark is good
+  style: dict[str, Any] = {"origin": "lower", "aspect": "auto", "interpolation": "none", "cmap": cmap}
+  filled = panel.imshow(colours.values, extent=extent, vmin=colours.low, vmax=colours.high, **style)
+  levels = np.linspace(colours.low, colours.high, 12)[1:-1]
+  panel.contour(x, y, colours.values, levels, colors="white", linewidths=0.6, alpha=0.5)
   at, start = found.array("sample_at"), found.array("start_at")
-  panel.plot(*at.T, ".", color="white", markersize=6, markeredgecolor=_INK, markeredgewidth=0.5, label="samples")
-  panel.plot(*start.T, "X", color=marks.GPT, markersize=11, markeredgecolor="white", label="start")
+  panel.plot(*at.T, ".", color="white", markersize=6, markeredgecolor=_INK, markeredgewidth=0.5, label="samples, above the plane")
+  panel.plot(*start.T, "X", color=marks.GPT, markersize=11, markeredgecolor="white", label="their start")
   shares = found.array("explained")
   panel.set(xlabel=f"first direction ({shares[0]:.0%} of variance)", ylabel=f"second ({shares[1]:.0%})")
   panel.grid(False)
   panel.set_title(f"{title_of(view)}: {len(at)} samples of one start")
   panel.legend(loc="upper left", labelcolor=_INK, frameon=True, framealpha=0.85, edgecolor="none")
-  figure.colorbar(filled, ax=panel, label=view.metric.label, extend="both")
+  bar = figure.colorbar(filled, ax=panel, label=view.metric.label, ticks=colours.ticks)
+  bar.set_ticklabels(colours.labels)
   return figure
 
 
