@@ -143,7 +143,8 @@ def landscape(directory: Path) -> Figure:
   found = evaluation(directory, "landscape")
   view, (figure, (panel,)) = view_of(found), panels(1, width=5.6, height=4.4)
   x, y, values = (found.array(name) for name in ("x", "y", "landscape"))
-  colours = scaled(values.astype(np.float64), found.array("metric"), float(found.array("start_metric")[0]), view.metric)
+  before = float(found.array("start_metric")[0])
+  colours = scaled(values.astype(np.float64), found.array("metric"), before, view.metric)
   # A pixel a network, kept as it is: resampled, or drawn as areas, the file would be many times as large.
   half_x, half_y = (0.5 * (axis[1] - axis[0]) for axis in (x, y))
   extent = (x[0] - half_x, x[-1] + half_x, y[0] - half_y, y[-1] + half_y)
@@ -153,7 +154,8 @@ def landscape(directory: Path) -> Figure:
   levels = np.linspace(colours.low, colours.high, 12)[1:-1]
   panel.contour(x, y, colours.values, levels, colors="white", linewidths=0.6, alpha=0.5)
   at, start = found.array("sample_at"), found.array("start_at")
-  panel.plot(*at.T, ".", color="white", markersize=6, markeredgecolor=_INK, markeredgewidth=0.5, label="samples, above the plane")
+  dot: dict[str, Any] = {"color": "white", "markersize": 6, "markeredgecolor": _INK, "markeredgewidth": 0.5}
+  panel.plot(*at.T, ".", label="samples, above the plane", **dot)
   panel.plot(*start.T, "X", color=marks.GPT, markersize=11, markeredgecolor="white", label="their start")
   shares = found.array("explained")
   panel.set(xlabel=f"first direction ({shares[0]:.0%} of variance)", ylabel=f"second ({shares[1]:.0%})")
