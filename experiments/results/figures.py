@@ -139,7 +139,7 @@ def plain_ticks(panel: Axes) -> None:
 
 
 def landscape(directory: Path) -> Figure:
-  """The metric on the plane through the samples, with the report's colours, and where samples and start lie above it."""
+  """The metric on the plane through the samples, in the report's colours, and where samples and start lie above it."""
   found = evaluation(directory, "landscape")
   view, (figure, (panel,)) = view_of(found), panels(1, width=5.6, height=4.4)
   x, y, values = (found.array(name) for name in ("x", "y", "landscape"))
