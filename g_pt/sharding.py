@@ -1,9 +1,24 @@
-"""Meshes of devices; the only file that names mesh axes. One CPU is a mesh of one."""
+"""Meshes of devices, and which part of an array lies on which; the only file that names mesh axes.
+
+A mesh has four axes. The batch is cut over the first three of them, weights and
+all that goes with them (gradients, averages, moments of the optimizer) over the
+last two:
+
+    replica   weights are copied: across slices that a slow network joins
+    data      weights are copied: across devices that a fast network joins
+    fsdp      weights are cut and gathered layer by layer (fully sharded data parallelism)
+    tensor    the inner width of a block is cut: heads, and hidden units of its MLP
+
+One CPU is a mesh of one, and all of this then says nothing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 import math
+import re
+from typing import Any
 
 import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -12,25 +27,51 @@ from jaxtyping import PyTree
 from g_pt.errors import ConfigError
 from g_pt.fields import Settings, limited
 
-BATCH_AXIS = "batch"
+AXES = ("replica", "data", "fsdp", "tensor")
+_BATCH = AXES[:3]
+
+# By the end of a weight's path, the first that fits: the mesh axis that each of its last axes is cut over.
+RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+  (r"(qkv|mlp_in)/kernel", ("fsdp", "tensor")),
+  (r"(qkv|mlp_in)/bias", ("tensor",)),
+  (r"(attention_out|mlp_out)/kernel", ("tensor", "fsdp")),
+  (r"decode_\d+_\d+/kernel", ("fsdp", None)),
+  (r"kernel", (None, "fsdp")),
+  (r"positions", (None, "fsdp")),
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class MeshConfig(Settings):
-  batch: int = limited(-1, least=-1)  # devices that share the batch; -1: all there are
+  """Devices along each axis; -1, of one of them at most: all that are left."""
+
+  replica: int = limited(1, least=-1)
+  data: int = limited(-1, least=-1)
+  fsdp: int = limited(1, least=-1)
+  tensor: int = limited(1, least=-1)
 
   def check(self) -> None:
-    if not self.batch:
-      raise ValueError("batch: 0 is neither -1 nor at least 1")
+    for axis, size in zip(AXES, self.sizes):
+      if not size:
+        raise ValueError(f"{axis}: 0 is neither -1 nor at least 1")
+    if self.sizes.count(-1) > 1:
+      raise ValueError(f"{AXES[self.sizes.index(-1)]}: only one axis can be -1, not several of {self.sizes}")
+
+  @property
+  def sizes(self) -> tuple[int, ...]:
+    return tuple(getattr(self, axis) for axis in AXES)
 
 
-def make_mesh(config: MeshConfig) -> Mesh:
-  """A mesh of the first `batch` devices of all processes; ConfigError where there are fewer."""
-  available = jax.device_count()
-  wanted = available if config.batch == -1 else config.batch
-  if wanted > available:
-    raise ConfigError(f"mesh.batch: {config.batch} devices are wanted and there are {available}")
-  return jax.make_mesh((wanted,), (BATCH_AXIS,), axis_types=(AxisType.Auto,), devices=jax.devices()[:wanted])
+def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
+  """A mesh of the first of `devices`, None: those of all processes; ConfigError where there are too few for it."""
+  devices = jax.devices() if devices is None else devices
+  fixed = math.prod(size for size in config.sizes if size != -1)
+  sizes = [max(1, len(devices) // fixed) if size == -1 else size for size in config.sizes]
+  wanted = math.prod(sizes)
+  if wanted > len(devices):
+    shape = " x ".join(f"{axis} {size}" for axis, size in zip(AXES, sizes) if size > 1)
+    raise ConfigError(f"mesh: {wanted} devices are wanted ({shape}) and there are {len(devices)}")
+  return jax.make_mesh(sizes, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices[:wanted])
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -38,14 +79,35 @@ def replicated(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec())
 
 
+def of_weights(tree: PyTree, mesh: Mesh) -> PyTree:
+  """The sharding of every leaf of weights, or of what has their paths inside of its own; of arrays or their shapes."""
+  return jax.tree_util.tree_map_with_path(
+    lambda path, leaf: NamedSharding(mesh, spec_of(_written(path), leaf.shape, mesh)), tree
+  )
+
+
+def spec_of(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+  """By the rules; an axis that cannot be cut into equal parts stays whole, as do axes in front of those of the rule."""
+  for pattern, axes in RULES:
+    if re.search(rf"(^|/){pattern}$", path) and len(shape) >= len(axes):
+      cut = [axis if axis and size % mesh.shape[axis] == 0 else None for axis, size in zip(axes, shape[-len(axes) :])]
+      return PartitionSpec(*[None] * (len(shape) - len(axes)), *cut)
+  return PartitionSpec()
+
+
+def _written(path: tuple[object, ...]) -> str:
+  """The keys of a leaf: `average/params/block_0/qkv/kernel`."""
+  return "/".join(str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in path)
+
+
 def check_batch(name: str, batch: int, mesh: Mesh) -> None:
   """Raises ConfigError where a batch cannot be cut into equal parts."""
-  devices = math.prod(mesh.devices.shape)
-  if batch % devices:
-    raise ConfigError(f"{name}: {batch} is not a multiple of the {devices} devices of the mesh")
+  parts = math.prod(mesh.shape[axis] for axis in _BATCH)
+  if batch % parts:
+    raise ConfigError(f"{name}: {batch} is not a multiple of the {parts} devices of the mesh that share a batch")
 
 
 def shard_batch(tree: PyTree, mesh: Mesh, axis: int = 0) -> PyTree:
-  """Inside jit: cuts `axis` of every array over the devices."""
-  spec = NamedSharding(mesh, PartitionSpec(*[None] * axis, BATCH_AXIS))
+  """Inside jit: cuts `axis` of every array over the devices that share a batch."""
+  spec = NamedSharding(mesh, PartitionSpec(*[None] * axis, _BATCH))
   return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, spec), tree)

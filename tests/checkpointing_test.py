@@ -57,8 +57,8 @@ def test_a_checkpoint_that_was_not_finished_does_not_count(tmp_path):
 
 def test_weights_are_placed_like_those_given(tmp_path):
   save(tmp_path, 2)
-  mesh = sharding.make_mesh(sharding.MeshConfig(batch=2))
-  place = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(sharding.BATCH_AXIS))
+  mesh = sharding.make_mesh(sharding.MeshConfig(data=2))
+  place = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
   like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), state_of(0).average)
   like["kernel"] = jax.ShapeDtypeStruct((4, 3), jnp.float32, sharding=place)
   like["bias"] = jax.ShapeDtypeStruct((3,), jnp.float32, sharding=jax.sharding.SingleDeviceSharding(jax.devices()[3]))

@@ -113,7 +113,7 @@ BAD = [
   ("evaluate.alignment.prompts", 1, "evaluate.alignment.prompts: 1 is less than 2"),
   ("evaluate.experiments", ("walks",), "evaluate.experiments: unknown 'walks'; it is one of: alignment, course"),
   ("optimizers.networks", 1, "optimizers.networks: 1 is less than 2"),
-  ("mesh.batch", 0, "mesh.batch: 0 is neither -1 nor at least 1"),
+  ("mesh.data", 0, "mesh.data: 0 is neither -1 nor at least 1"),
 ]
 
 
@@ -152,7 +152,7 @@ COMMANDS = {
   "missing experiment": (["--config=experiments/none.py"], "--config: [Errno 2] No such file or directory"),
   "unknown variant": (
     ["--config=experiments/digits_loss.py:nope"],
-    "unknown variant 'nope'; it is default, chunk, paper or smoke",
+    "unknown variant 'nope'; it is default, chunk, truncated, paper or smoke",
   ),
   "wrong type": (["--config.train.steps=many"], "steps"),
   "unknown task": (["--config.task=mnits"], "unknown task 'mnits'"),

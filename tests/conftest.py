@@ -1,4 +1,4 @@
-"""The test room: four CPU devices, no silent broadcasting over ranks, shape types checked, warnings are errors."""
+"""The test room: eight CPU devices, no silent broadcasting over ranks, shape types checked, warnings are errors."""
 
 import os
 from pathlib import Path
@@ -15,9 +15,9 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
   }
-_FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
-_ONE_DEVICE = os.environ | {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "").removesuffix(_FOUR_DEVICES).strip()}
-os.environ["XLA_FLAGS"] = f"{_ONE_DEVICE['XLA_FLAGS']} {_FOUR_DEVICES}".strip()
+_EIGHT_DEVICES = "--xla_force_host_platform_device_count=8"
+_ONE_DEVICE = os.environ | {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "").removesuffix(_EIGHT_DEVICES).strip()}
+os.environ["XLA_FLAGS"] = f"{_ONE_DEVICE['XLA_FLAGS']} {_EIGHT_DEVICES}".strip()
 
 from absl import flags
 import hypothesis
@@ -87,7 +87,7 @@ def smoke_values():
   values.sample.steps = 3
   values.evaluate.alignment.update(networks=3, prompts=4)
   values.optimizers.update(networks=3, tuning_networks=2, points=5, optimizers=("sgd",))
-  values.mesh.batch = 1
+  values.mesh.data = 1
   return values.to_dict()
 
 

@@ -73,7 +73,7 @@ def test_all_stages_run(name, tmp_path):
     if not IMAGES.exists():
       pytest.skip("MNIST and CIFAR-10 are not on this machine")
     values["data_dir"] = str(IMAGES)
-  values["mesh"]["batch"] = 1
+  values["mesh"]["data"] = 1
   stages.run(config.parse(values), tmp_path, "all")
   summary = workdir.read_json(tmp_path / workdir.SUMMARY)
   assert np.isfinite(summary["alignment"]["test"]["final"]["mean"])
@@ -91,7 +91,7 @@ def test_the_paper_s_model_learns_on_digits(smoke_workdir, smoke_values, tmp_pat
   values["train"] |= {"steps": 240, "batch_size": 32, "microbatches": 1, "learning_rate": 3e-3, "warmup_steps": 5}
   values["train"] |= {"log_every": 80, "probe_every": 0}
   values["train"]["pairs"]["weighting"] = "uniform"
-  values["mesh"]["batch"] = 1
+  values["mesh"]["data"] = 1
   stages.run(config.parse(values), tmp_path, "train")
   losses = [json.loads(line)["loss"] for line in (tmp_path / workdir.METRICS).read_text().splitlines()]
   assert len(losses) == 3 and losses[2] < losses[1] < losses[0]

@@ -49,7 +49,7 @@ ONLY_IMPORTERS = {
   "lmdb": ("interop/",),
   "safetensors": ("interop/",),
 }
-MESH_NAMES = {"AxisType", "Mesh", "NamedSharding", "PartitionSpec", "make_mesh", "shard_map", "BATCH_AXIS"}
+MESH_NAMES = {"AxisType", "Mesh", "NamedSharding", "PartitionSpec", "make_mesh", "shard_map"}
 
 
 @functools.cache

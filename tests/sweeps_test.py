@@ -39,7 +39,7 @@ TINY = Sweep(
     "evaluate.alignment.prompts": 3,
     "optimizers.networks": 2,
     "optimizers.optimizers": (),
-    "mesh.batch": 1,
+    "mesh.data": 1,
   },
 )
 

@@ -36,7 +36,7 @@ def flop_of_step(experiment: Experiment, directory: Path) -> float:
   statistics, arrangement = trained.read_statistics(directory)
   model = gpt.build(experiment, statistics, load_data, arrangement)
   config = dataclasses.replace(experiment.train, microbatches=1)
-  step = Step(task, model.generator, config, sharding.make_mesh(sharding.MeshConfig(batch=1)))
+  step = Step(task, model.generator, config, sharding.make_mesh(sharding.MeshConfig(data=1)))
   data = task.training.seen(model.data) if config.behaviour else None
   key = stream(experiment.seed, "train", "step")
   state = jax.eval_shape(step.init, key)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 import functools
+from typing import Any
 
 from flax import linen as nn
 import jax.numpy as jnp
@@ -25,6 +26,7 @@ from g_pt.models.layers import Dense, LayerNorm, attention, frequency_features, 
 from g_pt.parameters import ParameterSpec
 
 SPLIT_POLICIES = ("chunk", "layer_by_layer", "chunk_within_layer")
+DTYPES = ("float32", "bfloat16")
 MLP_RATIO = 4
 LAYER_NORM_EPSILON = 1e-5  # PyTorch's; Flax's is 1e-6
 
@@ -46,6 +48,11 @@ class ChunkTransformerConfig(Settings):
   max_log2_frequency: float = limited(14.0, least=0)
   # Frequencies of released weights, bit for bit; (): those of `log_spaced_frequencies`.
   frequency_values: tuple[float, ...] = ()
+  # Of what blocks compute; weights, norms, softmax and what comes out are float32.
+  dtype: str = limited("float32", choices=DTYPES)
+  # Whether the blocks are one program run `depth` times, their weights stacked: quick to compile.
+  scan: bool = False
+  remat: bool = False  # whether a block is computed again for its gradient, not kept: less memory, a third more work
 
   def check(self) -> None:
     if self.width % self.heads:
@@ -102,14 +109,15 @@ class Block(nn.Module):
   """A pre-LN transformer block; every token attends to all, in both directions."""
 
   heads: int
+  dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x_BxTxD: Float[Array, "batch token width"]) -> Float[Array, "batch token width"]:
-    width = x_BxTxD.shape[2]
-    qkv_BxTxE = _linear(3 * width, name="qkv")(LayerNorm(LAYER_NORM_EPSILON, name="attention_norm")(x_BxTxD))
-    x_BxTxD = x_BxTxD + _linear(width, name="attention_out")(attention(qkv_BxTxE, self.heads))
-    hidden = gelu(_linear(MLP_RATIO * width, name="mlp_in")(LayerNorm(LAYER_NORM_EPSILON, name="mlp_norm")(x_BxTxD)))
-    return x_BxTxD + _linear(width, name="mlp_out")(hidden)
+    width, linear = x_BxTxD.shape[2], functools.partial(_linear, dtype=self.dtype)
+    qkv_BxTxE = linear(3 * width, name="qkv")(LayerNorm(LAYER_NORM_EPSILON, name="attention_norm")(x_BxTxD))
+    x_BxTxD = x_BxTxD + linear(width, name="attention_out")(attention(qkv_BxTxE, self.heads))
+    hidden = gelu(linear(MLP_RATIO * width, name="mlp_in")(LayerNorm(LAYER_NORM_EPSILON, name="mlp_norm")(x_BxTxD)))
+    return x_BxTxD + linear(width, name="mlp_out")(hidden)
 
 
 class ChunkTransformer(nn.Module):
@@ -141,11 +149,26 @@ class ChunkTransformer(nn.Module):
     tokens = [self._encode(token, i) for i, token in enumerate(split(inputs, input_sizes))]
     x_BxTxD = LayerNorm(LAYER_NORM_EPSILON, name="norm_in")(jnp.stack(tokens, axis=1))
     x_BxTxD = x_BxTxD + self.param("positions", nn.initializers.zeros, (len(tokens), c.width))[None]
-    for i in range(c.depth):
-      x_BxTxD = Block(c.heads, name=f"block_{i}")(x_BxTxD)
+    x_BxTxD = self._blocks(x_BxTxD)
     x_BxTxD = LayerNorm(LAYER_NORM_EPSILON, name="norm_out")(x_BxTxD[:, : len(output_sizes)])
     out = jnp.concatenate([self._decode(x_BxTxD[:, i], i, size) for i, size in enumerate(output_sizes)], axis=1)
     return start + out if self.residual else out
+
+  def _blocks(self, x_BxTxD: Float[Array, "batch token width"]) -> Float[Array, "batch token width"]:
+    """Weights of the blocks are `block_0`, `block_1`, ..., or stacked: `blocks`."""
+    c = self.config
+    block = nn.remat(Block, prevent_cse=not c.scan) if c.remat else Block
+    if c.scan:
+      blocks = nn.scan(
+        lambda block, x, _: (block(x), None),
+        variable_axes={"params": 0},
+        split_rngs={"params": True},
+        length=c.depth,
+      )
+      return blocks(block(c.heads, jnp.dtype(c.dtype), name="blocks"), x_BxTxD, None)[0]
+    for i in range(c.depth):
+      x_BxTxD = block(c.heads, jnp.dtype(c.dtype), name=f"block_{i}")(x_BxTxD)
+    return x_BxTxD
 
   def _encode(self, token, i: int) -> Float[Array, "batch width"]:
     for layer in range(self.config.encoder_depth):

@@ -18,23 +18,29 @@ class Dense(nn.Module):
   XLA's CPU backend runs the gradient of a product with two leading axes at
   half the speed of the same product on a matrix, and sums a matrix over its
   rows far slower than it multiplies it by ones: hence the bias is a product, too.
+  Weights are float32; the product is one of `dtype`.
   """
 
   features: int
   use_bias: bool = True
+  dtype: Any = jnp.float32
   kernel_init: Callable[..., Any] = nn.initializers.lecun_normal()
 
   @nn.compact
   def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... features"]:
     kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
-    y = x.reshape(-1, x.shape[-1]) @ kernel
+    y = x.reshape(-1, x.shape[-1]).astype(self.dtype) @ kernel.astype(self.dtype)
     if self.use_bias:
-      y = y + jnp.ones((y.shape[0], 1)) @ self.param("bias", nn.initializers.zeros, (self.features,))[None]
+      bias = self.param("bias", nn.initializers.zeros, (self.features,))
+      y = y + jnp.ones((y.shape[0], 1), self.dtype) @ bias[None].astype(self.dtype)
     return y.reshape(*x.shape[:-1], self.features)
 
 
 class LayerNorm(nn.Module):
-  """Layer normalisation with scale and bias; the variance is the mean squared deviation, which keeps its digits."""
+  """Layer normalisation with scale and bias, in float32.
+
+  The variance is the mean squared deviation, which keeps its digits.
+  """
 
   epsilon: float
 
@@ -42,7 +48,8 @@ class LayerNorm(nn.Module):
   def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
     scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
     bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
-    return jnp.reshape(_layer_norm(self.epsilon, x.reshape(-1, x.shape[-1]), scale, bias), x.shape)
+    rows = x.reshape(-1, x.shape[-1]).astype(jnp.float32)
+    return jnp.reshape(_layer_norm(self.epsilon, rows, scale, bias), x.shape)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -87,7 +94,8 @@ def attention(qkv_BxTxE: Float[Array, "b t e"], heads: int) -> Float[Array, "b t
   q_BxHxTxK, k_BxHxTxK, v_BxHxTxK = (
     part.reshape(batch, tokens, heads, width).transpose(0, 2, 1, 3) for part in jnp.split(qkv_BxTxE, 3, axis=2)
   )
-  weights_BxHxTxT = jax.nn.softmax(jnp.einsum("bhqk,bhtk->bhqt", q_BxHxTxK * width**-0.5, k_BxHxTxK))
+  products_BxHxTxT = jnp.einsum("bhqk,bhtk->bhqt", q_BxHxTxK * width**-0.5, k_BxHxTxK)
+  weights_BxHxTxT = jax.nn.softmax(products_BxHxTxT.astype(jnp.float32)).astype(v_BxHxTxK.dtype)
   mixed_BxHxTxK = jnp.einsum("bhqt,bhtk->bhqk", weights_BxHxTxT, v_BxHxTxK)
   return mixed_BxHxTxK.transpose(0, 2, 1, 3).reshape(batch, tokens, heads * width)
 

@@ -38,9 +38,9 @@ def train(
   part = config.batch_size // config.microbatches
   sharding.check_batch("train.batch_size / train.microbatches", part, step.mesh)
   everywhere = sharding.replicated(step.mesh)
-  init = jax.jit(step.init, out_shardings=everywhere)
+  init, compiled = step.compiled()
   source, data = jax.device_put((source, data), everywhere)
-  update = functools.partial(jax.jit(step.__call__, donate_argnums=2), source, stream(seed, "train", "step"))
+  update = functools.partial(compiled, source, stream(seed, "train", "step"))
   with Checkpoints(directory / workdir.CHECKPOINTS) as checkpoints, History(directory / workdir.HISTORY) as history:
     state, seconds = init(stream(seed, "train", "init")), 0.0
     if checkpoints.latest is not None:

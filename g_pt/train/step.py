@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -115,6 +116,16 @@ class Step:
   def init(self, key: Array) -> TrainState:
     weights = self.generator.init(key)
     return TrainState(jnp.int32(0), weights, jax.tree.map(jnp.copy, weights), self.optimizer.init(weights))
+
+  def compiled(self) -> tuple[Callable[[Array], TrainState], Callable[..., tuple[TrainState, dict[str, Array]]]]:
+    """`init` and the step itself as programs of the mesh, each part of the state where `sharding.RULES` say.
+
+    The step takes the state's memory for the next one.
+    """
+    shapes = jax.eval_shape(self.init, jax.random.key(0))
+    placed = sharding.of_weights(shapes, self.mesh)
+    update = jax.jit(self.__call__, donate_argnums=2, out_shardings=(placed, sharding.replicated(self.mesh)))
+    return jax.jit(self.init, out_shardings=placed), update
 
   def loss(self, weights: PyTree, pairs: Pairs, key: Array, data: Any) -> Float[Array, ""]:
     """Mean over the pairs; `data` is the task's, where behaviour counts."""

@@ -277,3 +277,40 @@ def test_scalar_features_keep_the_phase_of_late_timesteps():
 def test_impossible_configurations_are_named(change, message):
   with pytest.raises(ValueError, match=message):
     dataclasses.replace(SMALL, **change)
+
+
+def stacked(weights, depth):
+  """Weights of blocks one by one -> those of a model that scans."""
+  params = dict(weights["params"])
+  blocks = [params.pop(f"block_{i}") for i in range(depth)]
+  return {"params": params | {"blocks": jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks)}}
+
+
+@pytest.mark.parametrize("changes", [{"scan": True}, {"remat": True}, {"scan": True, "remat": True}], ids=str)
+def test_how_blocks_are_run_changes_no_number(changes):
+  one_by_one = dataclasses.replace(SMALL, depth=3)
+  model, weights = small_model(one_by_one)
+  other = ChunkTransformer(spec_of(SIZES), dataclasses.replace(one_by_one, **changes))
+  theirs = stacked(weights, 3) if other.config.scan else weights
+  shapes = jax.eval_shape(other.init, jax.random.key(0), *small_inputs())
+  assert jax.tree.map(jnp.shape, theirs) == jax.tree.map(jnp.shape, shapes)
+
+  def loss(model, weights):
+    return jnp.sum(model.apply(weights, *small_inputs()) ** 2)
+
+  value, gradient = jax.jit(jax.value_and_grad(lambda w: loss(model, w)))(weights)
+  found, theirs = jax.jit(jax.value_and_grad(lambda w: loss(other, w)))(theirs)
+  np.testing.assert_allclose(found, value, rtol=1e-6)
+  gradient = stacked(gradient, 3) if other.config.scan else gradient
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), theirs, gradient)
+
+
+def test_in_bfloat16_weights_and_what_comes_out_stay_float32():
+  model, weights = small_model(dataclasses.replace(SMALL, depth=2))
+  half = ChunkTransformer(model.spec, dataclasses.replace(model.config, dtype="bfloat16"))
+  shapes = jax.eval_shape(half.init, jax.random.key(0), *small_inputs())
+  assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {jnp.dtype("float32")}
+  exact, found = (jax.jit(m.apply)(weights, *small_inputs()) for m in (model, half))
+  assert found.dtype == jnp.float32
+  error = np.abs(found - exact).max() / np.abs(exact).max()
+  assert 1e-5 < error < 0.03

@@ -67,7 +67,7 @@ def step_of(toy, generator, config):
   """(devices, changes of the settings) -> the training step."""
 
   def step_of(devices=1, **changes):
-    mesh = sharding.make_mesh(sharding.MeshConfig(batch=devices))
+    mesh = sharding.make_mesh(sharding.MeshConfig(data=devices))
     return Step(toy, generator, dataclasses.replace(config, **changes), mesh)
 
   return step_of
