@@ -14,7 +14,7 @@ One CPU is a mesh of one, and all of this then says nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 import math
 import re
@@ -98,6 +98,30 @@ def spec_of(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
 def _written(path: tuple[object, ...]) -> str:
   """The keys of a leaf: `average/params/block_0/qkv/kernel`."""
   return "/".join(str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in path)
+
+
+def on_each(function: Callable[..., PyTree], devices: Sequence[Any]) -> Callable[..., PyTree]:
+  """`compiled(shared, *rows)` -> `function(shared, *row)` of each row, stacked: as many rows as there are devices.
+
+  Each device works for itself: there is no word between them in the program.
+  """
+  mesh = Mesh(devices, ("each",))
+
+  def one(shared: PyTree, *rows: PyTree) -> PyTree:
+    found = function(shared, *jax.tree.map(lambda x: x[0], rows))
+    return jax.tree.map(lambda x: x[None], found)
+
+  def every(shared: PyTree, *rows: PyTree) -> PyTree:
+    whole, cut = PartitionSpec(), PartitionSpec("each")
+    specs = (whole, *[cut] * len(rows))
+    return jax.shard_map(one, mesh=mesh, in_specs=specs, out_specs=cut, check_vma=False)(shared, *rows)
+
+  return jax.jit(every)
+
+
+def on_all(tree: PyTree, devices: Sequence[Any]) -> PyTree:
+  """Copies of arrays on every device, as `on_each` shares them."""
+  return jax.device_put(tree, NamedSharding(Mesh(devices, ("each",)), PartitionSpec()))
 
 
 def check_batch(name: str, batch: int, mesh: Mesh) -> None:

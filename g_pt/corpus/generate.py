@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 import dataclasses
 import functools
 from importlib import metadata
+import operator
+import itertools
 from pathlib import Path
 import time
 from typing import Any
@@ -18,7 +20,7 @@ from jaxtyping import Array, Float
 import joblib
 import numpy as np
 
-from g_pt import progress
+from g_pt import progress, sharding
 from g_pt.corpus.store import MANIFEST, Corpus, Manifest
 from g_pt.errors import ConfigError, CorpusError
 from g_pt.fields import Settings, limited
@@ -134,33 +136,58 @@ def generate(task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: 
 
 
 def _make_missing(corpus: Corpus, task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: Any) -> None:
-  """Trains and writes the groups that are not there yet."""
+  """Trains and writes the groups that are not there yet: one on each device at a time."""
   missing = [g for g in range(corpus.manifest.num_groups) if g not in set(corpus.manifest.groups_done)]
-  steps, data = recipe.steps(data), jax.device_put(data)
-  init = jax.jit(functools.partial(initial_parameters, task))
-  train = jax.jit(functools.partial(population.train_and_measure, task, recipe))
-  decay = jnp.asarray(recipe.decay(data))
-
-  def make(group: int) -> tuple[population.RunGroup, np.ndarray]:
-    runs = corpus.runs_of_group(group)
-    saved = save_points(config, steps, seed, group)
-    rates = jnp.full(len(runs), recipe.learning_rate)
-    key = stream(seed, "corpus", "group", group)
-    result = train(data, init(run_keys(seed, runs)), rates, decay, key, jnp.asarray(saved))
-    return jax.device_get(result), np.broadcast_to(saved, (len(runs), len(saved)))
-
+  devices = jax.local_devices()
+  make = _maker(corpus, task, recipe, config, seed, data, devices)
   done = corpus.manifest.runs - sum(len(corpus.runs_of_group(group)) for group in missing)
+  together = waves(missing, lambda group: len(corpus.runs_of_group(group)), len(devices))
   with progress.bar(total=corpus.manifest.runs, initial=done, desc="corpus", unit="run") as bar:
     began = time.monotonic()
-    for group, (result, step) in zip(missing, side_by_side(make, missing, groups_at_once())):
+    for groups, made in zip(together, side_by_side(make, together, groups_at_once(len(devices)))):
       began, seconds = time.monotonic(), time.monotonic() - began
-      corpus.write_group(group, result.theta, result.metrics, step, seconds)
-      bar.update(len(step))
+      for group, result, step in zip(groups, *made):
+        corpus.write_group(group, result.theta, result.metrics, step, seconds / len(groups))
+        bar.update(len(step))
 
 
-def groups_at_once() -> int:
+def waves(groups: Sequence[int], size: Callable[[int], int], devices: int) -> list[list[int]]:
+  """Groups that are made at once, of one size: one a device at most."""
+  alike = (list(same) for _, same in itertools.groupby(groups, size))
+  return [same[first : first + devices] for same in alike for first in range(0, len(same), devices)]
+
+
+def _maker(
+  corpus: Corpus, task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: Any, devices: Sequence[Any]
+) -> Callable[[Sequence[int]], tuple[list[population.RunGroup], list[np.ndarray]]]:
+  """Groups -> all of their runs, and the steps [run, checkpoint] that are kept of them."""
+  steps, decay = recipe.steps(data), jnp.asarray(recipe.decay(data))
+  init = jax.jit(functools.partial(initial_parameters, task))
+
+  def train(shared, *of_group) -> population.RunGroup:
+    (data, decay), (initial, rates, key, saved) = shared, of_group
+    return population.train_and_measure(task, recipe, data, initial, rates, decay, key, saved)
+
+  program, shared = sharding.on_each(train, devices), sharding.on_all((data, decay), devices)
+
+  def make(groups: Sequence[int]) -> tuple[list[population.RunGroup], list[np.ndarray]]:
+    rows, kept = [], []
+    # Where there are fewer groups than devices, the last one is made several times.
+    for group in [*groups, *[groups[-1]] * (len(devices) - len(groups))]:
+      runs, saved = corpus.runs_of_group(group), save_points(config, steps, seed, group)
+      rates, key = jnp.full(len(runs), recipe.learning_rate), stream(seed, "corpus", "group", group)
+      rows.append((init(run_keys(seed, runs)), rates, key, jnp.asarray(saved)))
+      kept.append(np.broadcast_to(saved, (len(runs), len(saved))))
+    found = jax.device_get(program(shared, *jax.tree.map(lambda *row: jnp.stack(row), *rows)))
+    of_group = [jax.tree.map(operator.itemgetter(place), found) for place in range(len(groups))]
+    return of_group, kept[: len(groups)]
+
+  return make
+
+
+def groups_at_once(devices: int = 1) -> int:
   """Small steps leave a CPU's cores waiting for each other; a group a core keeps them busy."""
-  return joblib.cpu_count() if jax.default_backend() == "cpu" else 1
+  return max(1, joblib.cpu_count() // devices) if jax.default_backend() == "cpu" else 1
 
 
 def side_by_side(function: Callable[[Any], Any], arguments: Iterable[Any], at_once: int) -> Iterator[Any]:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from g_pt import workdir
+from g_pt import sharding, workdir
 from g_pt.corpus.generate import (
   SAVE_POINTS,
   CorpusConfig,
@@ -18,9 +18,11 @@ from g_pt.corpus.generate import (
   run_keys,
   save_points,
   side_by_side,
+  waves,
 )
 from g_pt.corpus.store import Corpus
 from g_pt.errors import ConfigError, CorpusError
+from g_pt.tasks import population
 
 CONFIG = CorpusConfig(runs=5, checkpoints=4, group_size=2)  # three groups, the last one smaller
 SEED = 3
@@ -34,6 +36,12 @@ def arrays(corpus):
   """Everything that a corpus holds, by name."""
   stored = {"theta": corpus.theta, "step": corpus.step, **corpus.metrics}
   return {name: corpus.read(array) for name, array in stored.items()}
+
+
+def assert_same(found, wanted):
+  assert set(found) == set(wanted)
+  for name, values in wanted.items():
+    np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +119,37 @@ def test_a_corpus_holds_whole_runs(toy, whole):
   assert whole.manifest.parameters == [[name, shape] for name, shape in shapes.items()]
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_how_many_devices_make_it_changes_no_bit(make, whole, tmp_path, monkeypatch, count):
+  """`whole` was made on all eight, the two groups of one size side by side."""
+  few = jax.local_devices()[:count]
+  monkeypatch.setattr(jax, "local_devices", lambda: few)
+  assert_same(arrays(make(tmp_path)), arrays(whole))
+
+
+def test_groups_that_are_made_at_once_are_of_one_size():
+  size = {7: 2}.get
+  assert waves([0, 1, 3, 4, 6, 7], lambda group: size(group, 4), 2) == [[0, 1], [3, 4], [6], [7]]
+  assert waves([0, 1, 2], lambda group: 4, 8) == [[0, 1, 2]] and waves([], size, 8) == []
+
+
+def test_devices_say_nothing_to_each_other(toy, recipe):
+  """A run is made by one device alone; the text is that of the compiled program."""
+  devices, data = jax.local_devices(), toy.load(None)
+
+  def train(data, initial, rates, key):
+    decay, saved = jax.numpy.asarray(recipe.decay(data)), jax.numpy.arange(3)
+    return population.train_and_measure(toy, recipe, data, initial, rates, decay, key, saved)
+
+  program = sharding.on_each(train, devices)
+  initial = jax.numpy.zeros((len(devices), 2, toy.spec.size))
+  rows = initial, jax.numpy.ones((len(devices), 2)), jax.random.split(jax.random.key(0), len(devices))
+  text = program.lower(sharding.on_all(data, devices), *rows).compile().as_text()
+  assert "dot(" in text
+  for word in ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter"):
+    assert word not in text, word
+
+
 def test_the_largest_weight_of_each_run_is_kept(whole):
   theta = whole.read(whole.theta)
   np.testing.assert_array_equal(whole.read(whole.largest), np.abs(theta).max(axis=(1, 2)))
@@ -157,8 +196,7 @@ def test_an_interrupted_corpus_goes_on_and_ends_the_same(make, whole, tmp_path, 
   assert Corpus.open(tmp_path).manifest.groups_done == list(range(done))
   resumed = make(tmp_path)
   assert resumed.manifest.complete
-  for name, values in arrays(whole).items():
-    np.testing.assert_array_equal(arrays(resumed)[name], values, err_msg=name)
+  assert_same(arrays(resumed), arrays(whole))
 
 
 def test_a_whole_corpus_is_left_alone(make, whole, monkeypatch):
