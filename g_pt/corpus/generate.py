@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import dataclasses
 import functools
 from importlib import metadata
-import operator
 import itertools
+import operator
 from pathlib import Path
 import time
 from typing import Any
