@@ -17,12 +17,17 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from g_pt import config, errors, stages
+from g_pt import config, errors, processes, stages
 from g_pt.train.log import DivergenceError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment file, FILE.py or FILE.py:VARIANT.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything that the experiment writes.", required=True)
 _STAGE = flags.DEFINE_string("stage", "all", "corpus, train, evaluate, report or all.")
+_MULTIHOST = flags.DEFINE_bool("multihost", False, "Join the other processes of a SLURM, Kubernetes or TPU job.")
+_COORDINATOR = flags.DEFINE_string("coordinator", None, "Elsewhere: HOST:PORT of the first process,")
+_PROCESSES = flags.DEFINE_integer("processes", None, "how many there are,")
+_PROCESS = flags.DEFINE_integer("process", None, "and the number of this one, from 0.")
+_JOIN_TIMEOUT = flags.DEFINE_integer("join_timeout", 300, "Seconds to wait for the other processes.")
 flags.mark_flag_as_required("config")
 
 
@@ -35,6 +40,9 @@ def main(_) -> None:
   except Exception as error:  # a file that is missing or fails is told of only here
     raise errors.flag_error(error, sys.argv) from None
   experiment = config.parse(values)
+  given = _COORDINATOR.value, _PROCESSES.value, _PROCESS.value
+  if _MULTIHOST.value or any(value is not None for value in given):
+    processes.join(processes.Job(*given, _JOIN_TIMEOUT.value), Path(_WORKDIR.value))
   stages.run(experiment, Path(_WORKDIR.value), _STAGE.value, shlex.join(["python", *sys.argv]))
 
 
@@ -54,3 +62,5 @@ if __name__ == "__main__":
   except DivergenceError as error:
     print(f"main.py: {error}", file=sys.stderr)
     sys.exit(1)
+  except processes.Preempted as stopped:
+    print(f"main.py: {stopped}", file=sys.stderr)

@@ -23,8 +23,7 @@ class Checkpoints:
   """The checkpoints of one training run; a context manager that waits for the last write."""
 
   def __init__(self, directory: str | Path, keep: int = 2, read_only: bool = False):
-    policy = checkpoint_managers.LatestN(keep)
-    options = ocp.CheckpointManagerOptions(preservation_policy=policy, read_only=read_only, create=not read_only)
+    options = _options(read_only, preservation_policy=checkpoint_managers.LatestN(keep))
     self._directory = Path(directory).absolute()
     self._manager = ocp.CheckpointManager(self._directory, options=options)
 
@@ -76,7 +75,7 @@ class History:
   """Averaged weights at some steps of one training run, all of which stay; a context manager like `Checkpoints`."""
 
   def __init__(self, directory: str | Path, read_only: bool = False):
-    options = ocp.CheckpointManagerOptions(read_only=read_only, create=not read_only)
+    options = _options(read_only)
     self._directory = Path(directory).absolute()
     self._manager = ocp.CheckpointManager(self._directory, options=options)
 
@@ -99,6 +98,16 @@ class History:
     """The weights at a step, laid out like `average`; UserError, naming the folder, where they cannot be read."""
     like = jax.tree.map(ocp.utils.to_shape_dtype_struct, average)
     return _restored(self._manager, self._directory, step, "weights", ocp.args.StandardRestore(like))
+
+
+def _options(read_only: bool, **more: Any) -> ocp.CheckpointManagerOptions:
+  """All processes of a job write a checkpoint together; one that reads does so alone."""
+  if read_only and jax.process_count() > 1:
+    alone = {jax.process_index()}
+    more["multiprocessing_options"] = ocp.options.MultiprocessingOptions(
+      primary_host=jax.process_index(), active_processes=alone, barrier_sync_key_prefix=f"reader_{jax.process_index()}"
+    )
+  return ocp.CheckpointManagerOptions(read_only=read_only, create=not read_only, **more)
 
 
 def _restored(

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TypeVar
 
+import jax
 from tqdm import tqdm
 
 LINE_SECONDS = 30.0
@@ -31,6 +32,8 @@ def bar(
   terminal a bar without `leave` vanishes when it ends. `clock` gives the seconds
   that lines go by.
   """
+  if jax.process_index():  # the first process tells
+    return tqdm(total=total, disable=True)
   if sys.stderr.isatty():
     return tqdm(total=total, initial=initial, desc=desc, unit=unit, leave=leave)
   return Lines(total, initial, desc, unit, clock)

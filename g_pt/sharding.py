@@ -23,6 +23,7 @@ from typing import Any
 import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
+import numpy as np
 
 from g_pt.errors import ConfigError
 from g_pt.fields import Settings, limited
@@ -77,6 +78,19 @@ def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
 def replicated(mesh: Mesh) -> NamedSharding:
   """The whole array on every device."""
   return NamedSharding(mesh, PartitionSpec())
+
+
+def place(tree: PyTree, mesh: Mesh) -> PyTree:
+  """Copies on every device of the mesh, of all processes, of arrays that each process has alike."""
+  whole = replicated(mesh)
+
+  def copied(x: Any) -> jax.Array:
+    if whole.is_fully_addressable:
+      return jax.device_put(x, whole)
+    host = np.asarray(x)
+    return jax.make_array_from_callback(host.shape, whole, lambda index: host[index])
+
+  return jax.tree.map(copied, tree)
 
 
 def of_weights(tree: PyTree, mesh: Mesh) -> PyTree:

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 import jax
 
-from g_pt import gpt, provenance, sharding, tasks, trained, workdir
+from g_pt import gpt, processes, provenance, sharding, tasks, trained, workdir
 from g_pt.checkpointing import Checkpoints
 from g_pt.config import Experiment
 from g_pt.corpus.generate import generate, manifest_of, open_matching
 from g_pt.corpus.pairs import PairSource, Runs, pair_source
 from g_pt.corpus.split import Split, census, split_runs, used_checkpoints
-from g_pt.corpus.statistics import measure_statistics
+from g_pt.corpus.statistics import Statistics, measure_statistics
 from g_pt.corpus.store import MANIFEST, Corpus
 from g_pt.errors import UserError
 from g_pt.evaluation import alignment
@@ -55,6 +55,8 @@ class Job(NamedTuple):
 
   def begin(self) -> None:
     """Writes down what runs; a stage calls it once it has refused what does not fit."""
+    if not processes.first():
+      return
     workdir.write_json(self.directory / workdir.CONFIG, self.experiment.values)
     if self.command:
       workdir.write_bytes(self.directory / workdir.COMMAND, f"{self.command}\n".encode())
@@ -93,15 +95,10 @@ def train(job: Job) -> None:
   split = split_runs(opened, experiment.split)
   job.begin()
   source = _pair_source(job, opened, split)
-  statistics = measure_statistics(
-    source,
-    job.task.spec,
-    experiment.train.pairs,
-    census(split, jax.device_get(source.metric)),
-    experiment.diffusion.directions,
-    stream(experiment.seed, "statistics"),
-  )
-  trained.write_trained(directory, experiment.values, statistics)
+  if processes.first():
+    trained.write_trained(directory, experiment.values, _statistics(job, source, split))
+  processes.wait("statistics")
+  statistics, _ = trained.read_statistics(directory)  # of all processes the same, to the last bit
   model = gpt.build(experiment, statistics, functools.cache(job.load_data))
   key = stream(experiment.seed, "train", "probe")
 
@@ -116,6 +113,18 @@ def train(job: Job) -> None:
   # Only where the loss looks at it does it go to the devices.
   data = job.task.training.seen(model.data) if experiment.train.behaviour else None
   run_training(step, source, experiment.seed, directory, probe, data)
+
+
+def _statistics(job: Job, source: PairSource, split: Split) -> Statistics:
+  experiment = job.experiment
+  return measure_statistics(
+    source,
+    job.task.spec,
+    experiment.train.pairs,
+    census(split, jax.device_get(source.metric)),
+    experiment.diffusion.directions,
+    stream(experiment.seed, "statistics"),
+  )
 
 
 def _pair_source(job: Job, opened: Corpus, split: Split) -> PairSource:
@@ -212,6 +221,10 @@ STAGES: dict[str, Callable[[Job], None]] = {
 }
 
 
+# The others are the first one's alone.
+_OF_ALL_PROCESSES = ("corpus", "train")
+
+
 def run(experiment: Experiment, directory: Path, stage: str, command: str | None = None) -> None:
   """Runs one stage, or with `all` each in turn, and prints the summary after those that make or show it.
 
@@ -226,7 +239,10 @@ def run(experiment: Experiment, directory: Path, stage: str, command: str | None
     raise UserError(f"--workdir: cannot write to {directory}: {error.strerror}") from None
   job = Job(experiment, directory, command)
   for name in STAGES if stage == "all" else [stage]:
-    STAGES[name](job)
+    if processes.first() or name in _OF_ALL_PROCESSES:
+      STAGES[name](job)
+  if not processes.first():
+    return
   if stage in ("all", "evaluate", "report"):
     print(page.summary_text(directory, experiment.values, _sections(job)))
   if stage in ("all", "report"):

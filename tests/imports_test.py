@@ -14,6 +14,7 @@ LAYERS = (
   ("bootstrap", "chunks", "compilation_cache", "errors", "host_memory", "keys", "progress"),
   ("fields", "command"),
   ("parameters", "workdir", "sharding", "checkpointing"),
+  ("processes",),
   ("tasks",),
   ("corpus",),
   ("models", "diffusion", "optimizers"),

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 import joblib
 import numpy as np
 
-from g_pt import progress, sharding
+from g_pt import processes, progress, sharding
 from g_pt.corpus.store import MANIFEST, Corpus, Manifest
 from g_pt.errors import ConfigError, CorpusError
 from g_pt.fields import Settings, limited
@@ -30,6 +30,7 @@ from g_pt.tasks.base import Recipe, Task
 from g_pt.workdir import differences
 
 SAVE_POINTS = ("log", "uniform")
+_PATIENCE = 3600.0  # seconds without a new group after which the other processes are given up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,13 +97,13 @@ def recorded_numbers(task: Task, recipe: Recipe, data: Any) -> list[str]:
   return sorted(jax.eval_shape(functools.partial(population.evaluate, task), theta, judged))
 
 
-def open_matching(path: str | Path, wanted: Manifest, writable: bool = False) -> Corpus:
+def open_matching(path: str | Path, wanted: Manifest, writable: bool = False, process: int = 0) -> Corpus:
   """The corpus at `path`; CorpusError, naming the fields that differ, where it was made under other settings.
 
   An imported corpus was made under settings that nobody knows here; it must be
   whole, and of networks like the task's.
   """
-  corpus = Corpus.open(path, writable)
+  corpus = Corpus.open(path, writable, process)
   found = corpus.manifest
   if found.imported is not None:
     if not found.complete:
@@ -121,28 +122,49 @@ def open_matching(path: str | Path, wanted: Manifest, writable: bool = False) ->
 def generate(task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: Any, path: str | Path) -> Corpus:
   """The corpus at `path`: made, or finished where it was interrupted, or found whole.
 
-  Raises CorpusError, naming the fields that differ, where `path` holds a
-  corpus of other settings.
+  Processes of one job make it together, each every n-th group. Raises
+  CorpusError, naming the fields that differ, where `path` holds a corpus of other
+  settings, or where the other processes make nothing any more.
   """
   save_points(config, recipe.steps(data), seed, 0)  # what cannot be made is refused before anything is written
-  wanted = manifest_of(task, recipe, config, seed)
-  if (Path(path) / MANIFEST).exists():
-    corpus = open_matching(path, wanted, writable=True)
-  else:
-    corpus = Corpus.create(path, dataclasses.replace(wanted, metrics=recorded_numbers(task, recipe, data)))
+  wanted, process = manifest_of(task, recipe, config, seed), jax.process_index()
+  if process == 0 and not (Path(path) / MANIFEST).exists():
+    Corpus.create(path, dataclasses.replace(wanted, metrics=recorded_numbers(task, recipe, data)))
+  processes.wait("corpus begun")
+  corpus = open_matching(path, wanted, writable=True, process=process)
   if not corpus.manifest.complete:
     _make_missing(corpus, task, recipe, config, seed, data)
+  _wait_for_others(corpus)
   return corpus
+
+
+def _wait_for_others(corpus: Corpus) -> None:
+  """Until all groups are there, whoever makes them."""
+  corpus.reread()
+  count, latest = -1, time.monotonic()
+  while not corpus.manifest.complete:
+    if len(corpus.manifest.groups_done) > count:
+      count, latest = len(corpus.manifest.groups_done), time.monotonic()
+    if time.monotonic() - latest > _PATIENCE:
+      missing = sorted({*range(corpus.manifest.num_groups)} - {*corpus.manifest.groups_done})
+      late = sorted({group % jax.process_count() for group in missing})
+      raise CorpusError(
+        f"{corpus.path}: no group was written for {_PATIENCE:.0f} s; process {', '.join(map(str, late))} of this job "
+        f"still owes {len(missing)}: start all of them again, and only those are made"
+      )
+    time.sleep(1)
+    corpus.reread()
 
 
 def _make_missing(corpus: Corpus, task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: Any) -> None:
   """Trains and writes the groups that are not there yet: one on each device at a time."""
-  missing = [g for g in range(corpus.manifest.num_groups) if g not in set(corpus.manifest.groups_done)]
+  ours = range(jax.process_index(), corpus.manifest.num_groups, jax.process_count())
+  missing = [group for group in ours if group not in set(corpus.manifest.groups_done)]
   devices = jax.local_devices()
   make = _maker(corpus, task, recipe, config, seed, data, devices)
-  done = corpus.manifest.runs - sum(len(corpus.runs_of_group(group)) for group in missing)
+  total, left = (sum(len(corpus.runs_of_group(group)) for group in groups) for groups in (ours, missing))
   together = waves(missing, lambda group: len(corpus.runs_of_group(group)), len(devices))
-  with progress.bar(total=corpus.manifest.runs, initial=done, desc="corpus", unit="run") as bar:
+  with progress.bar(total=total, initial=total - left, desc="corpus", unit="run") as bar:
     began = time.monotonic()
     for groups, made in zip(together, side_by_side(make, together, groups_at_once(len(devices)))):
       began, seconds = time.monotonic(), time.monotonic() - began

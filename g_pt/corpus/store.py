@@ -1,6 +1,7 @@
 """A corpus on disk: zarr3 arrays and a manifest, written group by group.
 
     DIR/manifest.json              what it is, and which groups are whole
+    DIR/manifest.N.json            groups that the process N of a job has made, N from 1
     DIR/theta/                     float32 [run, checkpoint, parameter]
     DIR/step/                      int32   [run, checkpoint]
     DIR/metrics/NAME/              float32 [run, checkpoint]
@@ -74,11 +75,20 @@ def read_manifest(path: Path) -> Manifest:
         f"{file}: {found}, and this version reads format {FORMAT}; make the corpus again by --stage=corpus, "
         f"after deleting {path} or with another place in --config.corpus.path"
       )
-    return Manifest(**fields)
+    return _merged(Manifest(**fields), Path(path))
   except FileNotFoundError:
     raise CorpusError(f"{path}: no corpus here ({MANIFEST} is missing)") from None
   except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
     raise CorpusError(f"{file}: not a corpus manifest: {error}") from None
+
+
+def _merged(manifest: Manifest, path: Path) -> Manifest:
+  """With what the other processes of a job have made; the seconds are those of the slowest."""
+  done, seconds = set(manifest.groups_done), manifest.seconds
+  for file in path.glob("manifest.*.json"):
+    fields = json.loads(file.read_text())
+    done, seconds = done | {*fields["groups_done"]}, max(seconds, fields["seconds"])
+  return dataclasses.replace(manifest, groups_done=sorted(done), seconds=seconds)
 
 
 def _array(path: Path, shape: Sequence[int], group_size: int, dtype: str, create: bool) -> ts.TensorStore:
@@ -106,8 +116,9 @@ def _array(path: Path, shape: Sequence[int], group_size: int, dtype: str, create
 class Corpus:
   """An open corpus: read it whole or in part, or write a group."""
 
-  def __init__(self, path: str | Path, manifest: Manifest, writable: bool = False):
+  def __init__(self, path: str | Path, manifest: Manifest, writable: bool = False, process: int = 0):
     self.path = Path(path)
+    self._process = process  # of those that write it together
     self.manifest = manifest
     table = (manifest.runs, manifest.checkpoints)
     parameters = sum(int(np.prod(shape)) for _, shape in manifest.parameters)
@@ -132,9 +143,9 @@ class Corpus:
     return corpus
 
   @classmethod
-  def open(cls, path: str | Path, writable: bool = False) -> Corpus:
+  def open(cls, path: str | Path, writable: bool = False, process: int = 0) -> Corpus:
     """Raises CorpusError where there is no corpus."""
-    return cls(path, read_manifest(Path(path)), writable)
+    return cls(path, read_manifest(Path(path)), writable, process)
 
   def runs_of_group(self, group: int) -> range:
     size = self.manifest.group_size
@@ -156,7 +167,14 @@ class Corpus:
     self.manifest = dataclasses.replace(
       self.manifest, groups_done=done, seconds=round(self.manifest.seconds + seconds, 3)
     )
-    write_json(self.path / MANIFEST, dataclasses.asdict(self.manifest))
+    fields = dataclasses.asdict(self.manifest)
+    if self._process:
+      fields = {name: fields[name] for name in ("groups_done", "seconds")}
+    write_json(self.path / (f"manifest.{self._process}.json" if self._process else MANIFEST), fields)
+
+  def reread(self) -> None:
+    """Looks again at which groups are there."""
+    self.manifest = read_manifest(self.path)
 
   def read(self, array: ts.TensorStore, rows: Any = slice(None), checkpoint: int | None = None) -> np.ndarray:
     """Rows of one of the arrays, [row, checkpoint, ...], or [row, ...] at one checkpoint.

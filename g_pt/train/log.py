@@ -9,7 +9,7 @@ import jax
 from jaxtyping import Array
 import numpy as np
 
-from g_pt import workdir
+from g_pt import processes, workdir
 
 
 class DivergenceError(RuntimeError):
@@ -17,9 +17,12 @@ class DivergenceError(RuntimeError):
 
 
 class Log:
-  """metrics.jsonl and TensorBoard events. Lines past the step one resumes from are cut off."""
+  """metrics.jsonl and TensorBoard events, of the first process. Lines past the step one resumes from are cut off."""
 
   def __init__(self, directory: Path, step: int):
+    self._writes = processes.first()
+    if not self._writes:
+      return
     self._file = directory / workdir.METRICS
     lines = self._file.read_text().splitlines() if self._file.exists() else []
     # A line cut short by a kill is past the last checkpoint, like all that is not kept here.
@@ -30,13 +33,16 @@ class Log:
     self._events = SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1)
 
   def write(self, step: int, values: dict[str, float]) -> None:
+    if not self._writes:
+      return
     with self._file.open("a") as file:
       file.write(json.dumps({"step": step, **values}) + "\n")
     for name, value in values.items():
       self._events.add_scalar(name, value, step)
 
   def close(self) -> None:
-    self._events.close()
+    if self._writes:
+      self._events.close()
 
 
 class Pending:

@@ -6,13 +6,12 @@ from collections.abc import Callable
 import functools
 from pathlib import Path
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax
 from jaxtyping import Array, PyTree
 import numpy as np
 
-from g_pt import progress, sharding, workdir
+from g_pt import processes, progress, sharding, workdir
 from g_pt.checkpointing import Checkpoints, History
 from g_pt.corpus.pairs import PairSource
 from g_pt.keys import stream
@@ -32,23 +31,37 @@ def train(
 
   `probe` measures the averaged weights every `probe_every` steps; `data` is the
   task's, where behaviour counts. Raises DivergenceError on a non-finite loss;
-  the last good checkpoint stays.
+  the last good checkpoint stays. Raises Preempted, with a checkpoint of the last
+  step, where the process is asked to end.
   """
   config, directory = step.config, Path(directory)
   part = config.batch_size // config.microbatches
   sharding.check_batch("train.batch_size / train.microbatches", part, step.mesh)
-  everywhere = sharding.replicated(step.mesh)
   init, compiled = step.compiled()
-  source, data = jax.device_put((source, data), everywhere)
+  source, data = sharding.place((source, data), step.mesh)
   update = functools.partial(compiled, source, stream(seed, "train", "step"))
-  with Checkpoints(directory / workdir.CHECKPOINTS) as checkpoints, History(directory / workdir.HISTORY) as history:
+  with (
+    Checkpoints(directory / workdir.CHECKPOINTS) as checkpoints,
+    History(directory / workdir.HISTORY) as history,
+    processes.loss_of_others_told(lambda: f"training goes on from step {checkpoints.latest or 0}"),
+    processes.Preemption() as preemption,
+  ):
     state, seconds = init(stream(seed, "train", "init")), 0.0
     if checkpoints.latest is not None:
       state, saved = checkpoints.restore(state)
       seconds = saved["seconds"]
     if int(state.step) >= config.steps:
       return state.average
-    return _loop(config, lambda state: update(state, data), state, seconds, checkpoints, history, directory, probe)
+    kept = Kept(checkpoints, history, directory)
+    return _loop(config, lambda state: update(state, data), state, seconds, kept, preemption, probe)
+
+
+class Kept(NamedTuple):
+  """Where a training leaves what it has made."""
+
+  checkpoints: Checkpoints
+  history: History
+  directory: Path  # of the log
 
 
 def history_steps(config: TrainConfig) -> set[int]:
@@ -62,14 +75,13 @@ def _loop(
   update: Callable[[TrainState], tuple[TrainState, dict[str, Array]]],
   state: TrainState,
   seconds: float,
-  checkpoints: Checkpoints,
-  history: History,
-  directory: Path,
+  kept: Kept,
+  preemption: processes.Preemption,
   probe: Probe | None,
 ) -> PyTree:
   """From `state` on, which `seconds` of training made, to the last step."""
-  first, kept = int(state.step), history_steps(config)
-  log, pending, began = Log(directory, first), Pending(), time.monotonic() - seconds
+  first, along_the_way = int(state.step), history_steps(config)
+  log, pending, began = Log(kept.directory, first), Pending(), time.monotonic() - seconds
   try:
     with progress.bar(total=config.steps, initial=first, desc="train", unit="step") as bar:
       for step in range(first + 1, config.steps + 1):
@@ -79,17 +91,21 @@ def _loop(
         if step % config.log_every == 0 or last:
           shown = pending.collect()
         if probe and (last or config.probe_every and step % config.probe_every == 0):
-          shown |= pending.collect() | probe(state.average)
+          average = processes.on_host(state.average)
+          shown |= pending.collect() | (probe(average) if processes.first() else {})
         if shown:
           log.write(step, shown | {"seconds": round(time.monotonic() - began, 3)})
           bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()})
         bar.update(1)
-        if step in kept:
+        if step in along_the_way:
           pending.collect()  # here and below: nothing stays that is not finite
-          history.save(step, state.average)
-        if step % config.checkpoint_every == 0 or last:
+          kept.history.save(step, state.average)
+        asked = preemption.reached(step)
+        if step % config.checkpoint_every == 0 or last or asked:
           pending.collect()
-          checkpoints.save(step, state, state.average, {"seconds": time.monotonic() - began})
+          kept.checkpoints.save(step, state, state.average, {"seconds": time.monotonic() - began})
+        if asked and not last:
+          raise processes.Preempted(f"training stopped after step {step}; the same command goes on from there")
   finally:
     log.close()
   return state.average
