@@ -125,7 +125,8 @@ def one_update(directories: Sequence[Path]) -> Figure:
       panel.set_yscale("log")
     plain_ticks(panel)
     panel.set_title(f"{title_of(view)}: {words.number(achieved.mean())} after one update")
-    panel.legend(loc="upper left" if view.metric.higher_is_better else "center left")
+    if panel is axes[0]:
+      panel.legend(loc="upper left" if view.metric.higher_is_better else "center left")
   return figure
 
 
