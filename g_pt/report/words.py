@@ -69,8 +69,8 @@ def plural(value: int, noun: str) -> str:
 
 
 def short_count(value: int) -> str:
-  """52K, 1.39M, 2.1B."""
-  for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
+  """52K, 1.39M, 2.1B, 17.2T."""
+  for size, letter in ((1e15, "P"), (1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
     if value >= size:
       return f"{value / size:.3g}{letter}"
   return str(value)

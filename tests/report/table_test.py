@@ -29,7 +29,8 @@ def test_durations_carry(seconds, expected):
 
 
 @pytest.mark.parametrize(
-  ("value", "expected"), [(760, "760"), (51957, "52K"), (1391234, "1.39M"), (2_100_000_000, "2.1B")]
+  ("value", "expected"),
+  [(760, "760"), (51957, "52K"), (1391234, "1.39M"), (2_100_000_000, "2.1B"), (17_200_000_000_000, "17.2T")],
 )
 def test_short_counts(value, expected):
   assert words.short_count(value) == expected
