@@ -14,7 +14,9 @@ One CPU is a mesh of one, and all of this then says nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import contextvars
 import dataclasses
 import math
 import re
@@ -143,6 +145,35 @@ def check_batch(name: str, batch: int, mesh: Mesh) -> None:
   parts = math.prod(mesh.shape[axis] for axis in _BATCH)
   if batch % parts:
     raise ConfigError(f"{name}: {batch} is not a multiple of the {parts} devices of the mesh that share a batch")
+
+
+# The mesh that programs are traced for; None: models say nothing of where their activations lie.
+_TRACED_FOR: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar("mesh", default=None)
+
+
+@contextlib.contextmanager
+def traced_for(mesh: Mesh) -> Iterator[None]:
+  """Within it, `activation` cuts arrays over this mesh."""
+  token = _TRACED_FOR.set(mesh)
+  try:
+    yield
+  finally:
+    _TRACED_FOR.reset(token)
+
+
+def activation(x: jax.Array, *axes: str | None) -> jax.Array:
+  """Of a model, inside jit: `batch` and `inner` name the axes of x that are cut, if there is a mesh to cut them over.
+
+  Without it the compiler may leave weights in parts and exchange activations of
+  the whole batch, which are larger.
+  """
+  mesh = _TRACED_FOR.get()
+  if mesh is None or mesh.size == 1:
+    return x
+  over = {"batch": _BATCH, "inner": ("tensor",), None: ()}
+  parts = [math.prod(mesh.shape[name] for name in over[axis]) for axis in axes]
+  cut = [over[axis] if size % count == 0 else None for axis, size, count in zip(axes, x.shape, parts)]
+  return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, PartitionSpec(*cut)))
 
 
 def shard_batch(tree: PyTree, mesh: Mesh, axis: int = 0) -> PyTree:

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
 
+from g_pt import sharding
 from g_pt.fields import Settings, limited
 from g_pt.models.layers import Dense, LayerNorm, attention, frequency_features, gelu, log_spaced_frequencies
 from g_pt.parameters import ParameterSpec
@@ -116,8 +117,10 @@ class Block(nn.Module):
     width, linear = x_BxTxD.shape[2], functools.partial(_linear, dtype=self.dtype)
     qkv_BxTxE = linear(3 * width, name="qkv")(LayerNorm(LAYER_NORM_EPSILON, name="attention_norm")(x_BxTxD))
     x_BxTxD = x_BxTxD + linear(width, name="attention_out")(attention(qkv_BxTxE, self.heads))
+    x_BxTxD = sharding.activation(x_BxTxD, "batch", None, None)
     hidden = gelu(linear(MLP_RATIO * width, name="mlp_in")(LayerNorm(LAYER_NORM_EPSILON, name="mlp_norm")(x_BxTxD)))
-    return x_BxTxD + linear(width, name="mlp_out")(hidden)
+    hidden = sharding.activation(hidden, "batch", None, "inner")
+    return sharding.activation(x_BxTxD + linear(width, name="mlp_out")(hidden), "batch", None, None)
 
 
 class ChunkTransformer(nn.Module):
@@ -144,12 +147,13 @@ class ChunkTransformer(nn.Module):
     c = self.config
     scalars = [timestep, prompted_metric - start_metric, prompted_metric, start_metric][: c.scalars]
     inputs = jnp.concatenate([noised, start, *(scalar_features(value, c) for value in scalars)], axis=1)
+    inputs = sharding.activation(inputs, "batch", None)
     input_sizes, output_sizes = token_sizes(self.spec.sizes, c)
 
     tokens = [self._encode(token, i) for i, token in enumerate(split(inputs, input_sizes))]
     x_BxTxD = LayerNorm(LAYER_NORM_EPSILON, name="norm_in")(jnp.stack(tokens, axis=1))
     x_BxTxD = x_BxTxD + self.param("positions", nn.initializers.zeros, (len(tokens), c.width))[None]
-    x_BxTxD = self._blocks(x_BxTxD)
+    x_BxTxD = self._blocks(sharding.activation(x_BxTxD, "batch", None, None))
     x_BxTxD = LayerNorm(LAYER_NORM_EPSILON, name="norm_out")(x_BxTxD[:, : len(output_sizes)])
     out = jnp.concatenate([self._decode(x_BxTxD[:, i], i, size) for i, size in enumerate(output_sizes)], axis=1)
     return start + out if self.residual else out
@@ -173,10 +177,12 @@ class ChunkTransformer(nn.Module):
   def _encode(self, token, i: int) -> Float[Array, "batch width"]:
     for layer in range(self.config.encoder_depth):
       token = _linear(self.config.width, use_bias=False, name=f"encode_{i}_{layer}")(gelu(token) if layer else token)
+      token = sharding.activation(token, "batch", None)
     return token
 
   def _decode(self, token: Float[Array, "batch width"], i: int, size: int) -> Float[Array, "batch size"]:
     last = self.config.decoder_depth - 1
     for layer in range(last):
       token = gelu(_linear(self.config.width, use_bias=False, name=f"decode_{i}_{layer}")(token))
-    return Dense(size, use_bias=False, kernel_init=nn.initializers.zeros, name=f"decode_{i}_{last}")(token)
+    out = Dense(size, use_bias=False, kernel_init=nn.initializers.zeros, name=f"decode_{i}_{last}")(token)
+    return sharding.activation(out, "batch", None)

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
 
+from g_pt import sharding
+
 
 class Dense(nn.Module):
   """A linear layer as one matrix product over all leading axes.
@@ -92,7 +94,8 @@ def attention(qkv_BxTxE: Float[Array, "b t e"], heads: int) -> Float[Array, "b t
   width = entries // (3 * heads)
   # Heads before tokens, so that XLA's products of small matrices find them side by side in memory.
   q_BxHxTxK, k_BxHxTxK, v_BxHxTxK = (
-    part.reshape(batch, tokens, heads, width).transpose(0, 2, 1, 3) for part in jnp.split(qkv_BxTxE, 3, axis=2)
+    sharding.activation(part.reshape(batch, tokens, heads, width).transpose(0, 2, 1, 3), "batch", "inner", None, None)
+    for part in jnp.split(qkv_BxTxE, 3, axis=2)
   )
   products_BxHxTxT = jnp.einsum("bhqk,bhtk->bhqt", q_BxHxTxK * width**-0.5, k_BxHxTxK)
   weights_BxHxTxT = jax.nn.softmax(products_BxHxTxT.astype(jnp.float32)).astype(v_BxHxTxK.dtype)

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
 
+from g_pt import sharding
 from g_pt.fields import Settings, limited
 from g_pt.models.layers import Dense, attention, frequency_features, log_spaced_frequencies
 from g_pt.parameters import ParameterSpec
@@ -147,7 +148,7 @@ class Block(nn.Module):
     attended = attention(Dense(3 * c.width, name="qkv")(y_BxTxD), c.heads)
     hidden = nn.gelu(Dense(c.mlp_ratio * c.width, name="mlp_in")(y_BxTxD))
     out_BxTxD = Dense(c.width, use_bias=False, name="attention_out")(attended) + Dense(c.width, name="mlp_out")(hidden)
-    return x_BxTxD + gate_BxD[:, None] * out_BxTxD
+    return sharding.activation(x_BxTxD + gate_BxD[:, None] * out_BxTxD, "batch", None, None)
 
 
 class Messages(nn.Module):

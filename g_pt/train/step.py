@@ -139,7 +139,8 @@ class Step:
   ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One update on a fresh batch. Its randomness is folded from the key and the step, so it can be repeated."""
     key = fold(key, state.step)
-    loss, gradients = self._gradients(source, key, state.weights, data)
+    with sharding.traced_for(self.mesh):
+      loss, gradients = self._gradients(source, key, state.weights, data)
     updates, optimizer_state = self.optimizer.update(gradients, state.optimizer, state.weights)
     weights = optax.apply_updates(state.weights, updates)
     # A young average follows faster, so that it forgets the random weights.
