@@ -4,7 +4,7 @@
 
 alignment.svg     prompted against achieved, of every workdir
 one_update.svg    one update beside the course of hand-made optimizers, of every workdir
-landscape.svg     the plane through many samples of one start, of digits
+landscape.svg     the plane through many samples of one start, of mnist
 walk.svg          filters of sampled networks while the noise goes round, of mnist
 
 Each evaluation must be there: landscape and walk are made only where
@@ -153,7 +153,7 @@ def landscape(directory: Path) -> Figure:
   style: dict[str, Any] = {"origin": "lower", "aspect": "auto", "interpolation": "none", "cmap": cmap}
   filled = panel.imshow(colours.values, extent=extent, vmin=colours.low, vmax=colours.high, **style)
   levels = np.linspace(colours.low, colours.high, 12)[1:-1]
-  panel.contour(x, y, colours.values, levels, colors="white", linewidths=0.6, alpha=0.5)
+  panel.contour(x, y, colours.values, levels, colors="white", linewidths=0.6, alpha=0.5, linestyles="solid")
   at, start = found.array("sample_at"), found.array("start_at")
   dot: dict[str, Any] = {"color": "white", "markersize": 6, "markeredgecolor": _INK, "markeredgewidth": 0.5}
   panel.plot(*at.T, ".", label="samples, above the plane", **dot)
@@ -210,7 +210,7 @@ def draw(workdirs: Mapping[str, Path], out: Path) -> list[Path]:
     drawn: dict[str, Any] = {
       "alignment": as_svg(alignment(every)),
       "one_update": as_svg(one_update(every)),
-      "landscape": as_svg(landscape(workdirs["digits"])),
+      "landscape": as_svg(landscape(workdirs["mnist"])),
       "walk": as_svg(walk(workdirs["mnist"])),
     }
   for name, content in drawn.items():

@@ -91,8 +91,9 @@ def _caption(found: Evaluated, view: View) -> str:
   caption = (
     f"{summary['networks']} fresh networks are prompted for {words.setting(summary['prompt'])}; the updated network is "
     "prompted again, and so on. G.pt has learned from networks that start by the task's own init; the others are drawn "
-    "by inits that it has never seen, or scaled. Lines are means on recorded data, the band the middle 80 % of the "
-    "task's own; a line that begins or ends far off leaves the axis, and the table has its numbers."
+    "by inits that it has never seen, or scaled. A start that is longer than all it has learned from is shortened to "
+    "the longest of them first. Lines are means on recorded data, the band the middle 80 % of the task's own; a "
+    "line that begins or ends far off leaves the axis, and the table has its numbers."
   )
   if published.of(published.RECURSION, view):
     caption += f" Published figures ({published.GPT}) are of the whole test set."
