@@ -132,8 +132,11 @@ def generate(task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: 
     Corpus.create(path, dataclasses.replace(wanted, metrics=recorded_numbers(task, recipe, data)))
   processes.wait("corpus begun")
   corpus = open_matching(path, wanted, writable=True, process=process)
+  if not corpus.manifest.imported:
+    corpus.forget_lost()
   if not corpus.manifest.complete:
-    _make_missing(corpus, task, recipe, config, seed, data)
+    with corpus.writing():
+      _make_missing(corpus, task, recipe, config, seed, data)
   _wait_for_others(corpus)
   return corpus
 

@@ -11,15 +11,20 @@ A chunk is one run, and can be read alone; the chunks of a group are one file, a
 shard (zarr3's sharding_indexed). A group's shards are written whole (a file,
 then a rename) before the manifest names the group, so that a corpus killed at
 any moment goes on where it was. Every chunk and every shard's index carries a
-CRC-32C; a damaged one is an error, not numbers.
+CRC-32C; a damaged one is an error, not numbers. A shard that is gone, or deleted
+because it is damaged, is made again with its group.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
+import fcntl
 import json
+import os
 from pathlib import Path
+import socket
 from typing import Any
 
 from jaxtyping import Float, Int
@@ -151,10 +156,52 @@ class Corpus:
     size = self.manifest.group_size
     return range(group * size, min((group + 1) * size, self.manifest.runs))
 
+  @contextlib.contextmanager
+  def writing(self) -> Iterator[None]:
+    """Nobody else writes the same groups meanwhile; CorpusError where somebody does. A killed process holds nothing."""
+    place = self.path / f".writing.{self._process}"
+    with place.open("a+") as lock:
+      try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      except OSError:
+        lock.seek(0)
+        raise CorpusError(
+          f"{self.path}: {lock.read().strip() or 'another process'} is writing this corpus; wait for it, "
+          "or give another place by --config.corpus.path"
+        ) from None
+      lock.truncate(0)
+      lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+      lock.flush()
+      yield
+
+  def forget_lost(self) -> None:
+    """Takes groups for not done of which a file is gone."""
+    arrays = {"theta": self.theta, "step": self.step, "largest": self.largest}
+    arrays |= {f"metrics/{name}": array for name, array in self.metrics.items()}
+
+    def whole(group: int) -> bool:
+      return all((self.path / n / "c" / str(group)).joinpath(*["0"] * (x.rank - 1)).exists() for n, x in arrays.items())
+
+    done = [group for group in self.manifest.groups_done if whole(group)]
+    self.manifest = dataclasses.replace(self.manifest, groups_done=done)
+
   def write_group(
     self, group: int, theta: np.ndarray, metrics: Mapping[str, np.ndarray], step: np.ndarray, seconds: float = 0.0
   ) -> None:
-    """Writes a group's arrays [run, checkpoint, ...] and the largest weights, then names it in the manifest."""
+    """Writes a group's arrays [run, checkpoint, ...] and the largest weights, then names it in the manifest.
+
+    Raises CorpusError where that cannot be done: a full disk, say.
+    """
+    try:
+      self._write(group, theta, metrics, step)
+      self._name(group, seconds)
+    except (ValueError, OSError) as error:
+      raise CorpusError(
+        f"{self.path}: group {group} cannot be written ({_first_line(error)}); once that is mended the same command "
+        "goes on: the groups before it stay"
+      ) from None
+
+  def _write(self, group: int, theta: np.ndarray, metrics: Mapping[str, np.ndarray], step: np.ndarray) -> None:
     runs = self.runs_of_group(group)
     rows = slice(runs.start, runs.stop)
     # TensorStore need not copy theta: this returns when all is on disk, and nothing is kept in memory.
@@ -163,6 +210,8 @@ class Corpus:
     writes.append(self.largest[rows].write(_largest(theta)))
     for write in writes:
       write.result()
+
+  def _name(self, group: int, seconds: float) -> None:
     done = sorted({*self.manifest.groups_done, group})
     self.manifest = dataclasses.replace(
       self.manifest, groups_done=done, seconds=round(self.manifest.seconds + seconds, 3)
@@ -208,7 +257,9 @@ class Corpus:
     try:
       return view.read().result()
     except ValueError as error:
-      raise CorpusError(f"{self.path}: {_first_line(error)}") from None
+      again = "delete that file, and --stage=corpus makes its group again"
+      remedy = "import it again" if self.manifest.imported else again
+      raise CorpusError(f"{self.path}: {_first_line(error)}; {remedy}") from None
 
 
 def _blocks(array: ts.TensorStore, count: int) -> Iterator[slice]:

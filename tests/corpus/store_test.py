@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import resource
+import signal
 
 import numpy as np
 import pytest
@@ -282,3 +285,47 @@ def test_a_manifest_that_cannot_be_read_is_named(tmp_path, text, message):
 def test_no_corpus_is_an_error_that_names_the_place(tmp_path):
   with pytest.raises(CorpusError, match=f"{tmp_path}: no corpus here"):
     Corpus.open(tmp_path)
+
+
+def test_a_group_whose_file_is_gone_is_not_there_any_more(corpus):
+  """Whichever array it is of; reading names the file, and what to do."""
+  for group, name in enumerate(("theta", "metrics/loss", "largest")):
+    file = sorted(path for path in (corpus.path / name / "c").rglob("*") if path.is_file())[group]
+    file.unlink()
+    opened = Corpus.open(corpus.path, writable=True)
+    with pytest.raises(CorpusError, match=r"; delete that file, and --stage=corpus makes its group again"):
+      opened.read(stored(opened)[name])
+    opened.forget_lost()
+    assert opened.manifest.groups_done == list(range(group + 1, 3))
+
+
+def test_two_processes_cannot_write_the_same_groups(corpus):
+  first, second = (Corpus.open(corpus.path, writable=True) for _ in range(2))
+  with first.writing():
+    with pytest.raises(CorpusError, match=f"{corpus.path}: process {os.getpid()} on .* is writing this corpus; wait"):
+      with second.writing():
+        pass
+    with Corpus.open(corpus.path, writable=True, process=1).writing():
+      pass  # of one job: others groups
+  with second.writing():
+    pass
+
+
+def test_a_full_disk_is_named_and_loses_nothing(tmp_path):
+  """A process that may write no file of more than a few bytes stands for it."""
+  corpus = Corpus.create(tmp_path, MANIFEST_5)
+  theta = write_groups(corpus, [0])[:2]
+  limit, before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+  try:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limit[1]))
+    with pytest.raises(CorpusError, match=f"{tmp_path}: group 1 cannot be written .*; once that is mended") as error:
+      write_groups(corpus, [1])
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    signal.signal(signal.SIGXFSZ, before)
+  assert "\n" not in str(error.value)
+  opened = Corpus.open(tmp_path, writable=True)
+  assert opened.manifest.groups_done == [0]
+  np.testing.assert_array_equal(opened.read(opened.theta, slice(0, 2)), theta)
+  write_groups(opened, [1, 2])
+  assert Corpus.open(tmp_path).manifest.complete
