@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from g_pt import progress
 from g_pt.evaluation import without_model
 from g_pt.evaluation.base import Context, Result
 from g_pt.fields import Settings as Base
@@ -40,7 +41,8 @@ def run(context: Context, settings: Settings) -> Result:
   runner = baselines.runner_of(task, gpt.recipe, jax.device_put(gpt.data), context.optimizers, name)
   arrays: dict[str, np.ndarray] = {}
   told: dict[str, Any] = {}
-  for start, begun in _starts(context, networks).items():
+  starts = list(_starts(context, networks).items())
+  for start, begun in progress.track(starts, desc="further steps", unit="start", leave=False):
     baseline = baselines.measured(task, runner, begun, context.seed)
     choice = baselines.choose(task, baseline, gpt.metric_name, level)
     arrays[f"{start}.step"] = baseline.fresh.step[choice]
