@@ -10,8 +10,8 @@ Claim: convolutions are generated like any other weights.
             1.79; held-out 1.78, whole test set 1.78) and to 66 % error, worth 1,895 steps of Nesterov
             (1,821 to 1,977); further updates make it worse, 1.9 after 3; runs end at 1.70
             The other experiments: samples lie nearly as far from the training ends (9.95, hidden units
-            matched) as these from each other (10.4), 12 of one start in 6 basins; none is within 25 %
-            of the median end by loss, so that none counts as novel and performant (of unseen ends 53 %)
+            matched) as these from each other (10.4), but each a little nearer, so that none counts as
+            novel and performant (of unseen ends 53 %); 12 of one start lie in 6 basins
 
 What limits it: prompts run from 1.2, and no network of the corpus is below 1.58: the nearest
 checkpoint of the corpus itself has an alignment of 0.80.
