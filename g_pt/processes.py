@@ -69,6 +69,8 @@ def join(job: Job, directory: Path) -> None:
   finally:
     waiting.cancel()
     came.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # others are still there, or have taken it away
+      came.parent.rmdir()
 
 
 def _give_up(job: Job, directory: Path) -> None:
