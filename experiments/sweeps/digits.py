@@ -1,7 +1,9 @@
 """Digits by loss over width, runs, checkpoints of a run and training steps.
 
   command   python -m experiments.sweeps.run --sweep=digits
-  time      15 trainings, those of the default's size 5 minutes each on two CPU cores
+  time      15 trainings, 50 minutes beside another training on two CPU cores (EPYC, AVX-512)
+  expect    1 - R² falls with the model's parameters by a slope of -0.14 ± 0.02, with training FLOP by
+            -0.6 ± 0.3, with checkpoints of a run by -1.5 ± 0.6 (8 are enough), hardly with runs (-0.08)
 
 Of the corpus of 8,192 runs 7,936 are for training; the default uses all of them, and
 32 checkpoints of each.
