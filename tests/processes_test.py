@@ -46,12 +46,12 @@ def start(process_environment):
   running = []
 
   def start(directory, count, *flags, present=None):
-    command = [sys.executable, "main.py", f"--config={CONFIG}", f"--workdir={directory}", *TINY, *flags]
+    command = [sys.executable, "main.py", f"--config={CONFIG}", f"--workdir={directory}", *TINY]
     place = [f"--coordinator=127.0.0.1:{free_port()}", f"--processes={count}", "--join_timeout=40"] if count > 1 else []
     for process in range(count) if present is None else present:
       number = [f"--process={process}"] if count > 1 else []
       options = {"cwd": ROOT, "env": process_environment, "text": True}
-      running.append(subprocess.Popen([*command, *place, *number], stderr=subprocess.PIPE, **options))
+      running.append(subprocess.Popen([*command, *place, *number, *flags], stderr=subprocess.PIPE, **options))
     return running[-count if present is None else -len(present) :]
 
   yield start

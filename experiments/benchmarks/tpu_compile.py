@@ -1,0 +1,245 @@
+"""Compiles the programs of `:paper` for TPUs that are not here, and estimates what a step takes of a chip.
+
+  command   pip install -e .[tpu]
+            JAX_PLATFORMS=cpu python -m experiments.benchmarks.tpu_compile [--topologies=v5e:4x4,v4:4x4x4] \
+                [--programs=train,sample,corpus] [--tasks=mnist,cifar10,cartpole] [--mesh=fsdp=16] [--out=FILE.json]
+  time      one to three minutes a program on two CPU cores
+
+The compiler is the TPU's own; nothing runs. Each row is of one chip: bytes of a
+program's arguments and of what it needs beside them (which must fit its memory),
+FLOP of matrix products, bytes that its main memory moves and that it receives
+from other chips, both with loops counted as often as they run. The roofline is
+the largest of
+
+  FLOP / peak,   memory bytes / memory bandwidth,   received bytes / interconnect bandwidth
+
+as if each hid the others, and the share of the peak counts the FLOP that a step
+needs without recomputation. Peaks and bandwidths are those that
+docs.cloud.google.com/tpu/docs/v4, v5e and v6e publish, of the interconnect one
+direction (half of its bidirectional figure). An estimate, not a measurement.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+import dataclasses
+import importlib
+import json
+from pathlib import Path
+import time
+from typing import Any, NamedTuple
+
+import jax
+from jax.experimental import topologies
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.benchmarks import hlo, measure
+from g_pt import config, generator, sharding, tasks
+from g_pt.corpus.pairs import PairSource
+from g_pt.corpus.statistics import Statistics
+from g_pt.parameters.units import UnitStatistics
+from g_pt.tasks import population
+from g_pt.train.step import Step
+
+EXPERIMENTS = {"mnist": "mnist_loss", "cifar10": "cifar10_loss", "cartpole": "cartpole_return"}
+RUNS = 64  # of a corpus on the chip beside the model: what is resident is not what is compiled for
+SAMPLED = 256  # networks that a sampler updates together
+
+
+class Chip(NamedTuple):
+  flops: float  # a second, bfloat16
+  memory: float  # bytes
+  memory_bandwidth: float  # bytes a second
+  interconnect: float  # bytes a second, one direction
+
+
+CHIPS = {
+  "v4": Chip(275e12, 32e9, 1228e9, 150e9),
+  "v5e": Chip(197e12, 16e9, 819e9, 200e9),
+  "v6e": Chip(918e12, 32e9, 1638e9, 400e9),
+}
+
+
+class Program(NamedTuple):
+  """What is compiled, and the FLOP that it needs on all chips."""
+
+  function: Any
+  arguments: tuple[Any, ...]
+  flop: float
+
+
+def shapes_on(tree: Any, placed: Any) -> Any:
+  return jax.tree.map(lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), tree, placed)
+
+
+def everywhere(tree: Any, mesh: Any) -> Any:
+  whole = sharding.replicated(mesh)
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), tree)
+
+
+def experiment_of(task: str) -> config.Experiment:
+  values = importlib.import_module(f"experiments.{EXPERIMENTS[task]}").get_config("paper")
+  values.model.update(scan=True, remat=True, dtype="bfloat16")
+  return config.parse(values.to_dict())
+
+
+def step_of(experiment: config.Experiment, mesh: Any) -> Step:
+  """The training step, its batch rounded up to what the mesh can cut."""
+  task = tasks.get(experiment.task)
+  std = dict.fromkeys(task.spec.names, np.array(0.3, np.float32))
+  statistics = Statistics(UnitStatistics(std, std), prompt_range=None, census=None)
+  metric = task.metric(experiment.metric)
+  made = generator.build(task.spec, metric, experiment.model, experiment.diffusion, statistics)
+  batch = -(-experiment.train.batch_size // mesh.size) * mesh.size
+  return Step(task, made, dataclasses.replace(experiment.train, batch_size=batch), mesh)
+
+
+def training(experiment: config.Experiment, mesh: Any) -> Program:
+  step = step_of(experiment, mesh)
+  size, checkpoints = step.task.spec.size, experiment.corpus.checkpoints
+
+  def any_source() -> PairSource:
+    table, bins = (RUNS, checkpoints), jnp.zeros(64, jnp.int32)
+    targets = jnp.zeros(RUNS * (checkpoints - 1), jnp.int32)
+    return PairSource(jnp.zeros((*table, size)), jnp.zeros(table), targets, bins, bins)
+
+  source = jax.eval_shape(any_source)
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  state = jax.eval_shape(step.init, key)
+  placed = shapes_on(state, sharding.of_weights(state, mesh))
+  arguments = everywhere(source, mesh), everywhere(key, mesh), placed, None
+  batch = step.config.batch_size
+  forward = hlo.products(jax.make_jaxpr(step.generator.module.apply)(state.weights, *_inputs(size, batch)).jaxpr)
+  return Program(step.compiled()[1], arguments, 3 * forward)
+
+
+def sampling(experiment: config.Experiment, mesh: Any) -> Program:
+  """An update of many networks, each chip its share of them, with the weights as training leaves them."""
+  step = step_of(experiment, mesh)
+  made, size, key = step.generator, step.task.spec.size, jax.eval_shape(lambda: jax.random.key(0))
+  weights = jax.eval_shape(made.init, key)
+
+  def update(weights, theta, own, prompt, key, noise):
+    with sharding.traced_for(mesh):
+      return made.update(experiment.sample, weights, theta, own, prompt, key, noise)
+
+  theta, scalar = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((SAMPLED, size), (SAMPLED,)))
+  arguments = everywhere((theta, scalar, scalar, key, theta), mesh)
+  forward = hlo.products(jax.make_jaxpr(made.module.apply)(weights, *_inputs(size, SAMPLED)).jaxpr)
+  placed = shapes_on(weights, sharding.of_weights(weights, mesh))
+  return Program(jax.jit(update), (placed, *arguments), experiment.sample.steps * forward)
+
+
+def corpus(experiment: config.Experiment, mesh: Any) -> Program:
+  """A group of runs on each chip, as `g_pt.corpus.generate` makes them; of images, as many as there are."""
+  task, recipe, devices = tasks.get(experiment.task), experiment.recipe, list(mesh.devices.flat)
+  data = task.load(experiment.data_dir)
+  steps, runs = recipe.steps(data), experiment.corpus.group_size
+
+  def train(shared, initial, rates, key, saved):
+    return population.train_and_measure(task, recipe, shared[0], initial, rates, shared[1], key, saved)
+
+  rows = (
+    jax.ShapeDtypeStruct((len(devices), runs, task.spec.size), jnp.float32),
+    jax.ShapeDtypeStruct((len(devices), runs), jnp.float32),
+    jax.eval_shape(lambda: jax.random.split(jax.random.key(0), len(devices))),
+    jax.ShapeDtypeStruct((len(devices), min(experiment.corpus.checkpoints, steps)), jnp.int32),
+  )
+  shared = jax.eval_shape(lambda: (data, jnp.asarray(recipe.decay(data))))
+  one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), rows)
+  flop = len(devices) * hlo.products(jax.make_jaxpr(train)(shared, *one).jaxpr)
+  return Program(sharding.on_each(train, devices), (shared, *rows), flop)
+
+
+PROGRAMS = {"train": training, "sample": sampling, "corpus": corpus}
+
+
+def _inputs(size: int, batch: int) -> tuple[Any, ...]:
+  vector, scalar = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((batch, size), (batch,)))
+  return vector, vector, scalar, scalar, scalar
+
+
+def measured(program: Program, chip: Chip, devices: int) -> dict[str, Any]:
+  """What one chip holds, moves and takes; of a compiled program."""
+  began = time.monotonic()
+  compiled = program.function.lower(*program.arguments).compile()
+  memory, moved = compiled.memory_analysis(), hlo.traffic(compiled.as_text(), devices)
+  flop = program.flop / devices
+  seconds = {
+    "products": flop / chip.flops,
+    "memory": moved.memory / chip.memory_bandwidth,
+    "interconnect": sum(moved.received.values()) / chip.interconnect,
+  }
+  needed = memory.argument_size_in_bytes + memory.temp_size_in_bytes
+  return {
+    "argument_bytes": memory.argument_size_in_bytes,
+    "temporary_bytes": memory.temp_size_in_bytes,
+    "fits": needed <= chip.memory,
+    "flop": flop,
+    "memory_bytes": moved.memory,
+    "received_bytes": dict(moved.received),
+    "collectives": dict(moved.count),
+    "seconds": seconds,
+    "share_of_peak": seconds["products"] / max(seconds.values()),
+    "compiled_in": round(time.monotonic() - began, 1),
+  }
+
+
+def mesh_config(text: str) -> sharding.MeshConfig:
+  """fsdp=4,data=4 -> the mesh."""
+  sizes = dict(part.split("=") for part in text.split(","))
+  return sharding.MeshConfig(**({"data": 1} | {axis: int(size) for axis, size in sizes.items()}))
+
+
+def results(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+  for topology in arguments.topologies.split(","):
+    devices = list(topologies.get_topology_desc(platform="tpu", topology_name=topology).devices)
+    mesh = sharding.make_mesh(mesh_config(arguments.mesh or f"fsdp={len(devices)}"), devices)
+    for task in arguments.tasks.split(","):
+      experiment = experiment_of(task)
+      for name in arguments.programs.split(","):
+        program = PROGRAMS[name](experiment, mesh)
+        chip = CHIPS[topology.partition(":")[0]]
+        yield {"topology": topology, "task": task, "program": name} | measured(program, chip, len(devices))
+
+
+def row(result: dict[str, Any]) -> list[str]:
+  received = sum(result["received_bytes"].values())
+  slowest = max(result["seconds"], key=result["seconds"].__getitem__)
+  return [
+    f"{result['topology']} {result['task']} {result['program']}",
+    f"{result['argument_bytes'] / 1e9:.2f}",
+    f"{result['temporary_bytes'] / 1e9:.2f}",
+    "yes" if result["fits"] else "no",
+    f"{result['flop'] / 1e12:.2f}",
+    f"{result['memory_bytes'] / 1e9:.1f}",
+    f"{received / 1e9:.2f}",
+    f"{1e3 * max(result['seconds'].values()):.1f} ({slowest})",
+    f"{result['share_of_peak']:.0%}",
+  ]
+
+
+HEAD = ["of one chip", "GB given", "GB beside", "fits", "TFLOP", "GB moved", "GB received", "ms, at best", "of peak"]
+
+
+def main(given: Sequence[str] | None = None) -> None:
+  parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+  parser.add_argument("--topologies", default="v5e:4x4")
+  parser.add_argument("--tasks", default=",".join(EXPERIMENTS))
+  parser.add_argument("--programs", default=",".join(PROGRAMS))
+  parser.add_argument("--mesh", help="axes of the mesh, as fsdp=4,data=4; default: fsdp over all chips")
+  parser.add_argument("--out", type=Path, help="JSON file to write")
+  arguments = parser.parse_args(given)
+  found = []
+  for result in results(arguments):
+    found.append(result)
+    print(measure.table(HEAD, [row(result)]).splitlines()[-1], flush=True)
+    if arguments.out:
+      arguments.out.write_text(json.dumps(found, indent=1) + "\n")
+  print(measure.table(HEAD, [row(result) for result in found]))
+
+
+if __name__ == "__main__":
+  main()
