@@ -47,7 +47,7 @@ def start(process_environment):
 
   def start(directory, count, *flags, present=None):
     command = [sys.executable, "main.py", f"--config={CONFIG}", f"--workdir={directory}", *TINY]
-    place = [f"--coordinator=127.0.0.1:{free_port()}", f"--processes={count}", "--join_timeout=40"] if count > 1 else []
+    place = [f"--coordinator=127.0.0.1:{free_port()}", f"--processes={count}", "--join_timeout=20"] if count > 1 else []
     for process in range(count) if present is None else present:
       number = [f"--process={process}"] if count > 1 else []
       options = {"cwd": ROOT, "env": process_environment, "text": True}
