@@ -101,8 +101,9 @@ def _of_instruction(
   if kind not in COLLECTIVES:
     return Traffic(memory, {}, {})
   others = (devices - 1) / devices
-  # The result, but for what was here: a start's shape has operand and result.
-  result = bytes_of(_last(instruction.shape), everywhere=True)
+  # Of a start the shape has the operand in front of the result; several arrays may be exchanged as one.
+  started = instruction.kind.endswith("-start") and kind != "all-reduce"
+  result = bytes_of(_last(instruction.shape) if started else instruction.shape, everywhere=True)
   whole = {"all-gather": others, "all-reduce": 2 * others, "all-to-all": others, "reduce-scatter": devices - 1}
   return Traffic(memory, {kind: whole.get(kind, 1.0) * result}, {kind: 1})
 

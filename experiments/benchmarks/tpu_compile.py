@@ -63,11 +63,12 @@ CHIPS = {
 
 
 class Program(NamedTuple):
-  """What is compiled, and the FLOP that it needs on all chips."""
+  """What is compiled, and the FLOP of its matrix products on all chips."""
 
   function: Any
   arguments: tuple[Any, ...]
-  flop: float
+  needed: float
+  done: float  # with what is computed again for the gradient
 
 
 def shapes_on(tree: Any, placed: Any) -> Any:
@@ -112,11 +113,12 @@ def training(experiment: config.Experiment, mesh: Any) -> Program:
   arguments = everywhere(source, mesh), everywhere(key, mesh), placed, None
   batch = step.config.batch_size
   forward = hlo.products(jax.make_jaxpr(step.generator.module.apply)(state.weights, *_inputs(size, batch)).jaxpr)
-  return Program(step.compiled()[1], arguments, 3 * forward)
+  done = hlo.products(jax.make_jaxpr(step.__call__)(source, key, state, None).jaxpr)
+  return Program(step.compiled()[1], arguments, 3 * forward, done)
 
 
 def sampling(experiment: config.Experiment, mesh: Any) -> Program:
-  """An update of many networks, each chip its share of them, with the weights as training leaves them."""
+  """An update of many networks, each chip its share of them; every chip has all weights."""
   step = step_of(experiment, mesh)
   made, size, key = step.generator, step.task.spec.size, jax.eval_shape(lambda: jax.random.key(0))
   weights = jax.eval_shape(made.init, key)
@@ -126,10 +128,10 @@ def sampling(experiment: config.Experiment, mesh: Any) -> Program:
       return made.update(experiment.sample, weights, theta, own, prompt, key, noise)
 
   theta, scalar = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((SAMPLED, size), (SAMPLED,)))
-  arguments = everywhere((theta, scalar, scalar, key, theta), mesh)
+  arguments = everywhere((weights, theta, scalar, scalar, key, theta), mesh)
   forward = hlo.products(jax.make_jaxpr(made.module.apply)(weights, *_inputs(size, SAMPLED)).jaxpr)
-  placed = shapes_on(weights, sharding.of_weights(weights, mesh))
-  return Program(jax.jit(update), (placed, *arguments), experiment.sample.steps * forward)
+  flop = experiment.sample.steps * forward
+  return Program(jax.jit(update), arguments, flop, flop)
 
 
 def corpus(experiment: config.Experiment, mesh: Any) -> Program:
@@ -150,7 +152,7 @@ def corpus(experiment: config.Experiment, mesh: Any) -> Program:
   shared = jax.eval_shape(lambda: (data, jnp.asarray(recipe.decay(data))))
   one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), rows)
   flop = len(devices) * hlo.products(jax.make_jaxpr(train)(shared, *one).jaxpr)
-  return Program(sharding.on_each(train, devices), (shared, *rows), flop)
+  return Program(sharding.on_each(train, devices), (shared, *rows), flop, flop)
 
 
 PROGRAMS = {"train": training, "sample": sampling, "corpus": corpus}
@@ -166,9 +168,8 @@ def measured(program: Program, chip: Chip, devices: int) -> dict[str, Any]:
   began = time.monotonic()
   compiled = program.function.lower(*program.arguments).compile()
   memory, moved = compiled.memory_analysis(), hlo.traffic(compiled.as_text(), devices)
-  flop = program.flop / devices
   seconds = {
-    "products": flop / chip.flops,
+    "products": program.done / devices / chip.flops,
     "memory": moved.memory / chip.memory_bandwidth,
     "interconnect": sum(moved.received.values()) / chip.interconnect,
   }
@@ -177,12 +178,12 @@ def measured(program: Program, chip: Chip, devices: int) -> dict[str, Any]:
     "argument_bytes": memory.argument_size_in_bytes,
     "temporary_bytes": memory.temp_size_in_bytes,
     "fits": needed <= chip.memory,
-    "flop": flop,
+    "flop": program.done / devices,
     "memory_bytes": moved.memory,
     "received_bytes": dict(moved.received),
     "collectives": dict(moved.count),
     "seconds": seconds,
-    "share_of_peak": seconds["products"] / max(seconds.values()),
+    "share_of_peak": program.needed / devices / chip.flops / max(seconds.values()),
     "compiled_in": round(time.monotonic() - began, 1),
   }
 
