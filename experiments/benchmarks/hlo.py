@@ -63,6 +63,10 @@ def traffic(text: str, devices: int) -> Traffic:
         if instruction.kind == "while":
           condition, body = (_attribute(instruction.rest, key) for key in ("condition", "body"))
           total += of(body).times(trips(computations[condition]))
+        elif instruction.kind in ("fusion", "custom-call"):
+          # Exchanges that go on beside a product are inside of one instruction with it; its memory is counted above.
+          called = _attribute(instruction.rest, "calls")
+          total += of(called)._replace(memory=0.0) if called in computations else Traffic(0.0, {}, {})
         elif instruction.kind in ("call", "conditional", "async-start"):
           for called in re.findall(r"(?:to_apply|calls|branch_computations=\{)=?%?([\w.-]+)", instruction.rest):
             total += of(called)
@@ -87,8 +91,8 @@ def parsed(text: str) -> tuple[dict[str, dict[str, Instruction]], str]:
 
 def trips(condition: Mapping[str, Instruction]) -> int:
   """How often a loop runs that counts from 0 to the constant of its condition."""
-  constants = [int(i.rest.split(")")[0]) for i in condition.values() if i.kind == "constant" and "[]" in i.shape]
-  return max(constants, default=1)
+  constants = [i.rest.split(")")[0] for i in condition.values() if i.kind == "constant" and "[]" in i.shape]
+  return max((int(constant) for constant in constants if constant.isdigit()), default=1)
 
 
 def _of_instruction(

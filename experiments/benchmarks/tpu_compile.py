@@ -16,7 +16,9 @@ the largest of
 as if each hid the others, and the share of the peak counts the FLOP that a step
 needs without recomputation. Peaks and bandwidths are those that
 docs.cloud.google.com/tpu/docs/v4, v5e and v6e publish, of the interconnect one
-direction (half of its bidirectional figure). An estimate, not a measurement.
+direction (half of its bidirectional figure). An estimate, not a measurement: an
+exchange that goes on beside a product is inside of several instructions, and may
+be counted more than once.
 """
 
 from __future__ import annotations
