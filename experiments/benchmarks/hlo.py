@@ -13,6 +13,8 @@ import math
 import re
 from typing import Any, NamedTuple
 
+import jax.extend
+
 COLLECTIVES = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
 _BITS = {"pred": 8, "s8": 8, "u8": 8, "bf16": 16, "f16": 16, "s16": 16, "u16": 16, "f32": 32, "s32": 32, "u32": 32}
 # Names for what is elsewhere, and loops, whose bodies are counted.
@@ -179,12 +181,6 @@ def products(jaxpr: Any) -> float:
     elif kind == "conv_general_dilated":
       kernel, numbers = equation.invars[1].aval.shape, equation.params["dimension_numbers"]
       total += 2.0 * equation.outvars[0].aval.size * math.prod(kernel) / kernel[numbers.rhs_spec[0]]
-    for inner in _inner(equation):
+    for inner in jax.extend.core.jaxprs_in_params(equation.params):
       total += products(inner) * (equation.params["length"] if kind == "scan" else 1)
   return total
-
-
-def _inner(equation: Any) -> list[Any]:
-  import jax.extend
-
-  return list(jax.extend.core.jaxprs_in_params(equation.params))

@@ -30,12 +30,11 @@ from typing import Any
 
 from flax import linen as nn
 import jax
-import jax.extend
 import jax.numpy as jnp
 import optax
 
 from experiments import digits_loss
-from experiments.benchmarks import measure
+from experiments.benchmarks import hlo, measure
 from g_pt import config, tasks
 from g_pt.models.chunk_transformer import ChunkTransformer, ChunkTransformerConfig, token_sizes
 from g_pt.models.neuron_transformer import NeuronTransformer
@@ -74,25 +73,9 @@ def times(module: nn.Module, size: int, batch: int) -> dict[str, float]:
   return {
     "forward": forward_seconds,
     "train": measure.seconds(train, REPEATS),
-    "flop": products(module, weights, inputs),
+    "flop": hlo.products(jax.make_jaxpr(module.apply)(weights, *inputs).jaxpr),
     "weights": sum(x.size for x in jax.tree.leaves(weights)),
   }
-
-
-def products(module: nn.Module, weights: Any, inputs: Any) -> float:
-  """FLOP of the matrix products of a forward pass, counted in its program."""
-
-  def count(jaxpr) -> float:
-    total = 0.0
-    for equation in jaxpr.eqns:
-      if equation.primitive.name == "dot_general":
-        (left, _), _ = equation.params["dimension_numbers"]
-        shape = equation.invars[0].aval.shape
-        total += 2.0 * equation.outvars[0].aval.size * jnp.prod(jnp.array([shape[axis] for axis in left]))
-      total += sum(count(inner) for inner in jax.extend.core.jaxprs_in_params(equation.params))
-    return float(total)
-
-  return count(jax.make_jaxpr(module.apply)(weights, *inputs).jaxpr)
 
 
 def pytorch(width: int, batch: int, sizes: Any) -> dict[str, float] | None:
