@@ -8,8 +8,9 @@ Claim: a return is prompted like a loss: one update makes an untrained policy ba
   expect    prompt alignment 0.849 on test runs (0.849 on training runs, 0.846 on held-out episodes);
             one update at prompt 500 takes fresh policies from a mean return of 57 to 495 (457 to 500;
             held-out 495), three updates to 500; worth 51 iterations of PPO by Adam (44 to 57), the only
-            optimizer to get there; runs end at 499. PPO does not go on from there: its critic, which is
-            no part of a policy, begins anew, and makes it worse first
+            optimizer to get there; runs end at 499. From an update
+            PPO by Adam never comes to 499 (in 63 iterations from initial policies); its critic, which is
+            no part of a policy, begins anew, which is the likely reason
 
 What settled the pairs: PPO's returns go up and down, so that most policies of a middling
 return are there by chance. With targets that are better than all before them in their run
