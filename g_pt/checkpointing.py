@@ -23,7 +23,7 @@ class Checkpoints:
   """The checkpoints of one training run; a context manager that waits for the last write."""
 
   def __init__(self, directory: str | Path, keep: int = 2, read_only: bool = False):
-    options = _options(read_only, preservation_policy=checkpoint_managers.LatestN(keep))
+    options = _options("checkpoints", read_only, preservation_policy=checkpoint_managers.LatestN(keep))
     self._directory = Path(directory).absolute()
     self._manager = ocp.CheckpointManager(self._directory, options=options)
 
@@ -75,7 +75,7 @@ class History:
   """Averaged weights at some steps of one training run, all of which stay; a context manager like `Checkpoints`."""
 
   def __init__(self, directory: str | Path, read_only: bool = False):
-    options = _options(read_only)
+    options = _options("history", read_only)
     self._directory = Path(directory).absolute()
     self._manager = ocp.CheckpointManager(self._directory, options=options)
 
@@ -100,8 +100,10 @@ class History:
     return _restored(self._manager, self._directory, step, "weights", ocp.args.StandardRestore(like))
 
 
-def _options(read_only: bool, **more: Any) -> ocp.CheckpointManagerOptions:
-  """All processes of a job write a checkpoint together; one that reads does so alone."""
+def _options(name: str, read_only: bool, **more: Any) -> ocp.CheckpointManagerOptions:
+  """All processes of a job write a checkpoint together, and wait for each other by `name`; one that reads is alone."""
+  if not read_only and jax.process_count() > 1:
+    more["multiprocessing_options"] = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=name)
   if read_only and jax.process_count() > 1:
     alone = {jax.process_index()}
     more["multiprocessing_options"] = ocp.options.MultiprocessingOptions(
