@@ -62,3 +62,8 @@ def _fault_in_experiment(error: BaseException | None, arguments: Sequence[str]) 
       return f"--config: {file}, line {lines[-1]}: {type(error).__name__}: {' '.join(text.split())}"
     error = error.__cause__ or error.__context__
   return None
+
+
+def first_line(error: Exception) -> str:
+  """What a library says, without its trace."""
+  return str(error).strip().splitlines()[0]

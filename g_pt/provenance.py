@@ -11,8 +11,8 @@ from g_pt.errors import UserError
 
 # Settings that imported weights depend on.
 _OF_WEIGHTS = ("task", "metric", "model", "diffusion")
-# Where things are, and how they are looked at while they are made.
-_WITHOUT_EFFECT = {"corpus": ("path",), "train": ("log_every", "checkpoint_every", "probe_every", "history")}
+# Where things are, how they are read, and how they are looked at while they are made.
+_WITHOUT_EFFECT = {"corpus": ("path",), "train": ("log_every", "checkpoint_every", "probe_every", "history", "stream")}
 
 
 def training_settings(values: dict[str, Any]) -> dict[str, Any]:

@@ -180,3 +180,25 @@ def shard_batch(tree: PyTree, mesh: Mesh, axis: int = 0) -> PyTree:
   """Inside jit: cuts `axis` of every array over the devices that share a batch."""
   spec = NamedSharding(mesh, PartitionSpec(*[None] * axis, _BATCH))
   return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, spec), tree)
+
+
+def batch_of(read: Callable[[np.ndarray], PyTree], size: int, mesh: Mesh) -> PyTree:
+  """Arrays [part, pair, ...], cut over the devices that share a batch as by `shard_batch` with axis 1.
+
+  `read` gives the arrays of some of the `size` pairs of each part: those that
+  the devices of this process work on. Outside jit, each process for itself.
+  """
+  cut = NamedSharding(mesh, PartitionSpec(None, _BATCH))
+  places = cut.addressable_devices_indices_map((1, size)).values()
+  pairs = np.unique(np.concatenate([np.arange(size)[place[1]] for place in places if place]))
+  found = read(pairs)
+
+  def whole(x: np.ndarray) -> jax.Array:
+    def part(index: Any) -> np.ndarray:
+      first, last, _ = index[1].indices(size)
+      begin = np.searchsorted(pairs, first)
+      return x[:, begin : begin + last - first]
+
+    return jax.make_array_from_callback((x.shape[0], size, *x.shape[2:]), cut, part)
+
+  return jax.tree.map(whole, found)

@@ -19,10 +19,12 @@ from g_pt import gpt, processes, provenance, sharding, tasks, trained, workdir
 from g_pt.checkpointing import Checkpoints
 from g_pt.config import Experiment
 from g_pt.corpus.generate import generate, manifest_of, open_matching
-from g_pt.corpus.pairs import PairSource, Runs, pair_source
+from g_pt.corpus.manifest import exists
+from g_pt.corpus.pairs import PairSource, Stored, sort_targets
 from g_pt.corpus.split import Split, census, split_runs, used_checkpoints
 from g_pt.corpus.statistics import Statistics, measure_statistics
-from g_pt.corpus.store import MANIFEST, Corpus
+from g_pt.corpus.storage import Place, place_of
+from g_pt.corpus.store import Corpus
 from g_pt.errors import UserError
 from g_pt.evaluation import alignment
 from g_pt.evaluation.base import Context, starts_of
@@ -30,6 +32,7 @@ from g_pt.keys import stream
 from g_pt.plugins import PLUGINS
 from g_pt.report import page
 from g_pt.tasks.base import Task
+from g_pt.train.feed import fits
 from g_pt.train.loop import train as run_training
 from g_pt.train.step import Step
 
@@ -49,9 +52,15 @@ class Job(NamedTuple):
     return tasks.get(self.experiment.task)
 
   @property
-  def corpus_path(self) -> Path:
+  def corpus_path(self) -> Place:
     path = self.experiment.corpus_path
-    return Path(path) if path else self.directory / workdir.CORPUS
+    return place_of(path) if path else self.directory / workdir.CORPUS
+
+  @property
+  def optimizers_folder(self) -> Path:
+    """Beside a corpus in a folder, where other models find the curves; those of one in a bucket stay in the workdir."""
+    place = self.corpus_path
+    return (place if isinstance(place, Path) else self.directory) / workdir.OPTIMIZERS
 
   def begin(self) -> None:
     """Writes down what runs; a stage calls it once it has refused what does not fit."""
@@ -77,7 +86,7 @@ class Job(NamedTuple):
 
 def corpus(job: Job) -> None:
   """Trains the small networks whose checkpoints are the data."""
-  if (job.corpus_path / MANIFEST).exists():
+  if exists(job.corpus_path):
     job.open_corpus()
   job.begin()
   experiment = job.experiment
@@ -94,7 +103,7 @@ def train(job: Job) -> None:
       return
   split = split_runs(opened, experiment.split)
   job.begin()
-  source = _pair_source(job, opened, split)
+  source = _source(job, opened, split)
   if processes.first():
     trained.write_trained(directory, experiment.values, _statistics(job, source, split))
   processes.wait("statistics")
@@ -115,26 +124,33 @@ def train(job: Job) -> None:
   run_training(step, source, experiment.seed, directory, probe, data)
 
 
-def _statistics(job: Job, source: PairSource, split: Split) -> Statistics:
+def _statistics(job: Job, source: PairSource | Stored, split: Split) -> Statistics:
   experiment = job.experiment
   return measure_statistics(
     source,
     job.task.spec,
     experiment.train.pairs,
-    census(split, jax.device_get(source.metric)),
+    census(split, jax.device_get(source.targets.metric)),
     experiment.diffusion.directions,
     stream(experiment.seed, "statistics"),
   )
 
 
-def _pair_source(job: Job, opened: Corpus, split: Split) -> PairSource:
+def _source(job: Job, opened: Corpus, split: Split) -> PairSource | Stored:
+  """The training runs, in memory if that is asked for or if they fit."""
   experiment = job.experiment
   chosen = used_checkpoints(opened, experiment.split)
-  theta, metric = (opened.read(x, split.train) for x in (opened.theta, opened.metrics[experiment.metric]))
-  if len(chosen) < theta.shape[1]:  # a copy that a whole corpus need not make
-    theta, metric = theta[:, chosen], metric[:, chosen]
-  runs = Runs(theta, metric)
-  return pair_source(runs, job.task.metric(experiment.metric), experiment.train.pairs, experiment.split.only_up_to)
+  values = opened.read(opened.metrics[experiment.metric], split.train)[:, chosen]
+  metric = job.task.metric(experiment.metric)
+  targets = sort_targets(values, metric, experiment.train.pairs, experiment.split.only_up_to)
+  size = values.size * job.task.spec.size * opened.theta.dtype.numpy_dtype.itemsize
+  if not fits(size) if experiment.train.stream is None else experiment.train.stream:
+    if processes.first():
+      print(f"{opened.path}: {size / 1e9:.3g} GB of checkpoints, read while training goes on")
+    return Stored(lambda run, checkpoint: opened.read_points(split.train[run], chosen[checkpoint]), targets)
+  theta = opened.read(opened.theta, split.train)
+  # A copy that a whole corpus need not make.
+  return PairSource(theta if len(chosen) == theta.shape[1] else theta[:, chosen], targets)
 
 
 def evaluate(job: Job) -> None:
@@ -157,7 +173,7 @@ def evaluate(job: Job) -> None:
       seed=experiment.seed,
       training_seconds=progress["seconds"],
       optimizers=experiment.optimizers,
-      optimizers_folder=job.corpus_path / workdir.OPTIMIZERS,
+      optimizers_folder=job.optimizers_folder,
       history=functools.partial(trained.history, directory, model.generator),
     )
     for name in missing:

@@ -54,8 +54,12 @@ def check_writable(directory: Path) -> None:
     pass
 
 
+def json_bytes(value: Any) -> bytes:
+  return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
+
+
 def write_json(path: Path, value: Any) -> None:
-  write_bytes(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+  write_bytes(path, json_bytes(value))
 
 
 def read_json(path: Path) -> Any:

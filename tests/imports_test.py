@@ -33,7 +33,8 @@ LAYERS = (
 
 ONLY_IMPORTERS = {
   "orbax": ("checkpointing.py",),
-  "tensorstore": ("corpus/store.py",),
+  "tensorstore": ("corpus/storage.py", "corpus/store.py"),
+  "grain": ("train/feed.py",),
   "joblib": ("corpus/generate.py",),
   "tqdm": ("progress.py",),
   "tensorboardX": ("train/log.py",),

@@ -39,7 +39,7 @@ import numpy as np
 
 from experiments.benchmarks import hlo, measure
 from g_pt import config, generator, sharding, tasks
-from g_pt.corpus.pairs import PairSource
+from g_pt.corpus.pairs import PairSource, Targets
 from g_pt.corpus.statistics import Statistics
 from g_pt.parameters.units import UnitStatistics
 from g_pt.tasks import population
@@ -106,7 +106,7 @@ def training(experiment: config.Experiment, mesh: Any) -> Program:
   def any_source() -> PairSource:
     table, bins = (RUNS, checkpoints), jnp.zeros(64, jnp.int32)
     targets = jnp.zeros(RUNS * (checkpoints - 1), jnp.int32)
-    return PairSource(jnp.zeros((*table, size)), jnp.zeros(table), targets, bins, bins)
+    return PairSource(jnp.zeros((*table, size)), Targets(jnp.zeros(table), targets, bins, bins))
 
   source = jax.eval_shape(any_source)
   key = jax.eval_shape(lambda: jax.random.key(0))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from g_pt import gpt, sharding, tasks, trained
 from g_pt.config import Experiment
-from g_pt.corpus.pairs import PairSource
+from g_pt.corpus.pairs import PairSource, Targets
 from g_pt.errors import UserError
 from g_pt.keys import stream
 from g_pt.train.step import Step
@@ -51,6 +51,6 @@ def _any_source(size: int) -> PairSource:
 
   def source() -> PairSource:
     index = jnp.zeros(2, jnp.int32)
-    return PairSource(jnp.zeros((2, 2, size)), jnp.zeros((2, 2)), index, index, index)
+    return PairSource(jnp.zeros((2, 2, size)), Targets(jnp.zeros((2, 2)), index, index, index))
 
   return jax.eval_shape(source)

@@ -33,7 +33,7 @@ from experiments.sweeps import base
 from experiments.sweeps.base import Point, Sweep
 from experiments.sweeps.cost import training_cost
 from g_pt import command, config, provenance, stages, workdir
-from g_pt.corpus.store import read_manifest
+from g_pt.corpus.manifest import read_manifest
 from g_pt.errors import UserError
 from g_pt.train.log import DivergenceError
 

@@ -10,7 +10,6 @@ import functools
 from importlib import metadata
 import itertools
 import operator
-from pathlib import Path
 import time
 from typing import Any
 
@@ -21,7 +20,9 @@ import joblib
 import numpy as np
 
 from g_pt import processes, progress, sharding
-from g_pt.corpus.store import MANIFEST, Corpus, Manifest
+from g_pt.corpus.manifest import Manifest, exists
+from g_pt.corpus.storage import Place
+from g_pt.corpus.store import Corpus
 from g_pt.errors import ConfigError, CorpusError
 from g_pt.fields import Settings, limited
 from g_pt.keys import stream
@@ -97,7 +98,7 @@ def recorded_numbers(task: Task, recipe: Recipe, data: Any) -> list[str]:
   return sorted(jax.eval_shape(functools.partial(population.evaluate, task), theta, judged))
 
 
-def open_matching(path: str | Path, wanted: Manifest, writable: bool = False, process: int = 0) -> Corpus:
+def open_matching(path: Place, wanted: Manifest, writable: bool = False, process: int = 0) -> Corpus:
   """The corpus at `path`; CorpusError, naming the fields that differ, where it was made under other settings.
 
   An imported corpus was made under settings that nobody knows here; it must be
@@ -119,7 +120,7 @@ def open_matching(path: str | Path, wanted: Manifest, writable: bool = False, pr
   return corpus
 
 
-def generate(task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: Any, path: str | Path) -> Corpus:
+def generate(task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: Any, path: Place) -> Corpus:
   """The corpus at `path`: made, or finished where it was interrupted, or found whole.
 
   Processes of one job make it together, each every n-th group. Raises
@@ -128,7 +129,7 @@ def generate(task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: 
   """
   save_points(config, recipe.steps(data), seed, 0)  # what cannot be made is refused before anything is written
   wanted, process = manifest_of(task, recipe, config, seed), jax.process_index()
-  if process == 0 and not (Path(path) / MANIFEST).exists():
+  if process == 0 and not exists(path):
     Corpus.create(path, dataclasses.replace(wanted, metrics=recorded_numbers(task, recipe, data)))
   processes.wait("corpus begun")
   corpus = open_matching(path, wanted, writable=True, process=process)

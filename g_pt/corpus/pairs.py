@@ -1,9 +1,14 @@
-"""(start, target) checkpoint pairs of one run, drawn inside the jitted step from the corpus on the device."""
+"""(start, target) checkpoint pairs of one run: which there are, how they are drawn, and read.
+
+Of a corpus on the device pairs are drawn inside the jitted step; of one on disk
+the same places are drawn on the host, and only their checkpoints are read.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +21,8 @@ from g_pt.parameters import ParameterSpec
 from g_pt.parameters.symmetry import permutation_index, random_permutations
 from g_pt.tasks.base import Metric
 
+# Of a device, or of the host.
+AnyArray = Array | np.ndarray
 WEIGHTINGS = ("metric", "uniform")
 # Of the targets' metric. What lies beyond is too rare to be learned.
 PROMPTED_QUANTILES = (0.005, 0.995)
@@ -40,9 +47,6 @@ class PairsConfig(Settings):
     if self.records and self.weighting != "metric":
       raise ValueError(f"records: for weighting=metric alone, not {self.weighting}")
 
-  def without_permutation(self) -> PairsConfig:
-    return dataclasses.replace(self, permute=False)
-
 
 class Runs(NamedTuple):
   """Whole runs, on the host."""
@@ -51,14 +55,39 @@ class Runs(NamedTuple):
   metric: Float[np.ndarray, "run checkpoint"]
 
 
-class PairSource(NamedTuple):
-  """The training runs on the device, and their targets sorted by metric."""
+class Targets(NamedTuple):
+  """All possible targets of the training runs, sorted by metric."""
 
-  theta: Float[Array, "run checkpoint parameter"]
-  metric: Float[Array, "run checkpoint"]
-  by_metric: Int[Array, "target"]  # run * (K - 1) + checkpoint - 1, sorted by the metric
-  bin_start: Int[Array, "bin"]  # in by_metric
-  bin_count: Int[Array, "bin"]
+  metric: Float[AnyArray, "run checkpoint"]
+  by_metric: Int[AnyArray, "target"]  # run * (K - 1) + checkpoint - 1, sorted by the metric
+  bin_start: Int[AnyArray, "bin"]  # in by_metric
+  bin_count: Int[AnyArray, "bin"]
+
+
+class PairSource(NamedTuple):
+  """The training runs in memory, for pairs that are drawn inside a jitted function."""
+
+  theta: Float[AnyArray, "run checkpoint parameter"]
+  targets: Targets
+
+  def points(self, run: Int[np.ndarray, "point"], checkpoint: Int[np.ndarray, "point"]) -> np.ndarray:
+    return np.asarray(self.theta)[run, checkpoint]
+
+
+class Stored(NamedTuple):
+  """The training runs on disk, for pairs that are read while training goes on."""
+
+  # (run, checkpoint) of each point, counted as in `targets` -> its parameters [point, parameter].
+  points: Callable[[Int[np.ndarray, "point"], Int[np.ndarray, "point"]], Float[np.ndarray, "point parameter"]]
+  targets: Targets
+
+
+class Places(NamedTuple):
+  """Where pairs are: the run of each, and the checkpoints of its start and its target."""
+
+  run: Int[AnyArray, "batch"]
+  start: Int[AnyArray, "batch"]
+  target: Int[AnyArray, "batch"]
 
 
 class Pairs(NamedTuple):
@@ -75,6 +104,13 @@ def is_record(values: Float[np.ndarray, "run checkpoint"], metric: Metric) -> Bo
 
 
 def pair_source(runs: Runs, metric: Metric, config: PairsConfig, only_up_to: float | None = None) -> PairSource:
+  """Runs in memory and their targets, as `sort_targets` has them."""
+  return PairSource(jnp.asarray(runs.theta), sort_targets(runs.metric, metric, config, only_up_to))
+
+
+def sort_targets(
+  values: Float[np.ndarray, "run checkpoint"], metric: Metric, config: PairsConfig, only_up_to: float | None = None
+) -> Targets:
   """Sorts every possible target into bins of equal width in the metric's coordinate.
 
   The first and the last bin take in all that lies beyond the 0.5 % and the
@@ -83,16 +119,16 @@ def pair_source(runs: Runs, metric: Metric, config: PairsConfig, only_up_to: flo
   would be learned by heart. With `only_up_to`, a run counts up to its first
   checkpoint that is better. Raises ConfigError where there is no target.
   """
-  coordinate = np.asarray(metric.coordinate(jnp.asarray(runs.metric[:, 1:]))).ravel()
+  coordinate = np.asarray(metric.coordinate(jnp.asarray(values[:, 1:]))).ravel()
   order = np.argsort(coordinate, kind="stable").astype(np.int32)
   if config.records:
-    order = order[is_record(np.asarray(runs.metric), metric).ravel()[order]]
+    order = order[is_record(np.asarray(values), metric).ravel()[order]]
     if not order.size:
       raise ConfigError("train.pairs.records: no checkpoint of the corpus is better than all before it in its run")
   if only_up_to is not None:
     if config.weighting != "metric":
       raise ConfigError(f"corpus.only_up_to: for train.pairs.weighting=metric alone, not {config.weighting}")
-    gain = np.asarray(metric.gain(runs.metric))
+    gain = np.asarray(metric.gain(values))
     before = np.maximum.accumulate(gain, axis=1)[:, 1:] <= metric.gain(only_up_to)
     order = order[before.ravel()[order]]
     if not order.size:
@@ -103,9 +139,8 @@ def pair_source(runs: Runs, metric: Metric, config: PairsConfig, only_up_to: flo
   starts = np.searchsorted(coordinate[order], edges)
   counts = np.diff(starts)
   kept = counts > 1e-3 * len(order) / config.bins
-  return PairSource(
-    jnp.asarray(runs.theta),
-    jnp.asarray(runs.metric),
+  return Targets(
+    jnp.asarray(values),
     jnp.asarray(order),
     jnp.asarray(starts[:-1][kept].astype(np.int32)),
     jnp.asarray(counts[kept].astype(np.int32)),
@@ -117,47 +152,62 @@ def _uniform_below(key: Array, bound: Int[Array, "batch"]) -> Int[Array, "batch"
   return jnp.minimum(jnp.floor(jax.random.uniform(key, bound.shape) * bound).astype(jnp.int32), bound - 1)
 
 
-def _even_in_metric(source: PairSource, config: PairsConfig, key: Array, batch: int):
+def _even_in_metric(targets: Targets, config: PairsConfig, key: Array, batch: int) -> Places:
   bin_key, target_key, start_key, initial_key = jax.random.split(key, 4)
-  chosen = jax.random.randint(bin_key, (batch,), 0, source.bin_start.shape[0])
-  place = source.bin_start[chosen] + _uniform_below(target_key, source.bin_count[chosen])
-  run, target = jnp.divmod(source.by_metric[place], source.theta.shape[1] - 1)
+  chosen = jax.random.randint(bin_key, (batch,), 0, targets.bin_start.shape[0])
+  place = targets.bin_start[chosen] + _uniform_below(target_key, targets.bin_count[chosen])
+  run, target = jnp.divmod(targets.by_metric[place], targets.metric.shape[1] - 1)
   target = target + 1
   start = _uniform_below(start_key, target)
   initial = jax.random.bernoulli(initial_key, config.initial_fraction, (batch,))
-  return run, jnp.where(initial, 0, start), target
+  return Places(run, jnp.where(initial, 0, start), target)
 
 
-def _even_in_spacing(source: PairSource, key: Array, batch: int):
-  runs, checkpoints = source.metric.shape
+def _even_in_spacing(targets: Targets, key: Array, batch: int) -> Places:
+  runs, checkpoints = targets.metric.shape
   run_key, spacing_key, start_key = jax.random.split(key, 3)
   spacing = jax.random.randint(spacing_key, (batch,), 1, checkpoints)
   start = _uniform_below(start_key, checkpoints - spacing)
-  return jax.random.randint(run_key, (batch,), 0, runs), start, start + spacing
+  return Places(jax.random.randint(run_key, (batch,), 0, runs), start, start + spacing)
 
 
-def draw_places(
-  source: PairSource, config: PairsConfig, key: Array, batch: int
-) -> tuple[Int[Array, "batch"], Int[Array, "batch"], Int[Array, "batch"]]:
-  """Runs, and in them the checkpoints of start and target; the target is always later than the start."""
+def draw_places(targets: Targets, config: PairsConfig, key: Array, batch: int) -> Places:
+  """Places of independent pairs; the target is always later than the start."""
+  draw_key, _ = jax.random.split(key)
   if config.weighting == "metric":
-    return _even_in_metric(source, config, key, batch)
-  return _even_in_spacing(source, key, batch)
+    return _even_in_metric(targets, config, draw_key, batch)
+  return _even_in_spacing(targets, draw_key, batch)
 
 
-def draw_pairs(source: PairSource, spec: ParameterSpec, config: PairsConfig, key: Array, batch: int) -> Pairs:
-  """A batch of independent pairs of the places that `draw_places` draws."""
-  draw_key, permutation_key = jax.random.split(key)
-  run, start, target = draw_places(source, config, draw_key, batch)
-  pairs = Pairs(
-    source.theta[run, start], source.theta[run, target], source.metric[run, start], source.metric[run, target]
-  )
-  if not config.permute:
-    return pairs
+def draw_pairs(source: PairSource, config: PairsConfig, key: Array, batch: int) -> Pairs:
+  """The pairs at the places that `draw_places` draws; for use inside jit."""
+  run, start, target = draw_places(source.targets, config, key, batch)
+  theta, metric = source.theta, source.targets.metric
+  return Pairs(theta[run, start], theta[run, target], metric[run, start], metric[run, target])
+
+
+def read_pairs(source: PairSource | Stored, places: Places) -> Pairs:
+  """The pairs at some places, on the host; those on disk by one read."""
+  run, start, target = map(np.asarray, places)
+  metric: Any = np.asarray(source.targets.metric)  # Any: NumPy's arrays stand for JAX's
+  theta: Any = source.points(np.concatenate([run, run]), np.concatenate([start, target]))
+  return Pairs(theta[: len(run)], theta[len(run) :], metric[run, start], metric[run, target])
+
+
+def permuted(pairs: Pairs, spec: ParameterSpec, key: Array) -> Pairs:
+  """Each pair [..., parameter] with its hidden units in another order, the same for start and target.
+
+  `key` is the one that the pairs were drawn with.
+  """
 
   def permute(key, start, target):
     index = permutation_index(spec, random_permutations(spec, key))
     return start[index], target[index]
 
-  start, target = jax.vmap(permute)(jax.random.split(permutation_key, batch), pairs.start, pairs.target)
+  _, permutation_key = jax.random.split(key)
+  batch = pairs.start_metric.shape
+  for _ in batch:
+    permute = jax.vmap(permute)
+  keys = jax.random.split(permutation_key, pairs.start_metric.size).reshape(batch)
+  start, target = permute(keys, pairs.start, pairs.target)
   return pairs._replace(start=start, target=target)

@@ -9,7 +9,15 @@ import jax
 from jaxtyping import Array, Float
 import numpy as np
 
-from g_pt.corpus.pairs import PROMPTED_QUANTILES, PairsConfig, PairSource, draw_pairs, draw_places
+from g_pt.corpus.pairs import (
+  PROMPTED_QUANTILES,
+  PairsConfig,
+  PairSource,
+  Stored,
+  Targets,
+  draw_places,
+  read_pairs,
+)
 from g_pt.corpus.split import Census
 from g_pt.keys import fold
 from g_pt.parameters import ParameterSpec
@@ -43,15 +51,15 @@ class Statistics(NamedTuple):
   start_range: StartRange | None = None  # None: starts are taken as they are
 
 
-def measure_prompt_range(source: PairSource, config: PairsConfig, key: Array) -> PromptRange:
+def measure_prompt_range(targets: Targets, config: PairsConfig, key: Array) -> PromptRange:
   """Of the targets that are drawn."""
 
   @jax.jit
-  def drawn(source, key):
-    run, _, target = draw_places(source, config, key, _TARGETS)
-    return source.metric[run, target]
+  def drawn(targets, key):
+    run, _, target = draw_places(targets, config, key, _TARGETS)
+    return targets.metric[run, target]
 
-  low, high = np.quantile(np.asarray(drawn(source, key), np.float64), PROMPTED_QUANTILES)
+  low, high = np.quantile(np.asarray(drawn(targets, key), np.float64), PROMPTED_QUANTILES)
   return PromptRange(float(low), float(high))
 
 
@@ -64,13 +72,13 @@ def measure_start_range(
 
 
 def measure_statistics(
-  source: PairSource, spec: ParameterSpec, config: PairsConfig, census: Census, directions: int, key: Array
+  source: PairSource | Stored, spec: ParameterSpec, config: PairsConfig, census: Census, directions: int, key: Array
 ) -> Statistics:
-  """The statistics of pairs drawn from `source` as training draws them."""
+  """The statistics of pairs of `source`, drawn as training draws them."""
   # Which hidden unit is which plays no part in them.
-  draw = jax.jit(lambda source, key: draw_pairs(source, spec, config.without_permutation(), key, _PAIRS))
-  pairs = draw(source, fold(key, "units"))
-  start, target, metric = jax.device_get((pairs.start, pairs.target, pairs.start_metric))
+  draw = jax.jit(lambda targets, key: draw_places(targets, config, key, _PAIRS))
+  pairs = read_pairs(source, draw(source.targets, fold(key, "units")))
+  start, target, metric = map(np.asarray, (pairs.start, pairs.target, pairs.start_metric))
   units = measure_units(spec, start, target, directions)
-  prompt_range = measure_prompt_range(source, config, fold(key, "prompt_range"))
+  prompt_range = measure_prompt_range(source.targets, config, fold(key, "prompt_range"))
   return Statistics(units, prompt_range, census, measure_start_range(spec, start, metric))

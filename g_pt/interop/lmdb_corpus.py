@@ -28,8 +28,9 @@ import numpy as np
 
 from g_pt import progress, workdir
 from g_pt.corpus.generate import CorpusConfig
+from g_pt.corpus.manifest import Manifest, exists, read_manifest
 from g_pt.corpus.split import SplitConfig, sound
-from g_pt.corpus.store import MANIFEST, Corpus, Manifest, read_manifest
+from g_pt.corpus.store import Corpus
 from g_pt.errors import CorpusError, UserError
 from g_pt.interop import command, layout, release_dataset
 from g_pt.interop.release_dataset import BadRunError, Folder, RunTable
@@ -116,7 +117,7 @@ def import_corpus(
 
 def _opened(path: Path, wanted: Manifest) -> Corpus:
   """The corpus to write into: new, or that of the same import."""
-  if not (path / MANIFEST).exists():
+  if not exists(path):
     return Corpus.create(path, wanted)
   found = read_manifest(path)
   same = dataclasses.replace(wanted, groups_done=found.groups_done, seconds=found.seconds, versions=found.versions)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import functools
 from pathlib import Path
 import time
 from typing import Any, NamedTuple
@@ -13,8 +12,9 @@ import numpy as np
 
 from g_pt import processes, progress, sharding, workdir
 from g_pt.checkpointing import Checkpoints, History
-from g_pt.corpus.pairs import PairSource
+from g_pt.corpus.pairs import PairSource, Stored
 from g_pt.keys import stream
+from g_pt.train.feed import feeding
 from g_pt.train.log import Log, Pending
 from g_pt.train.step import Step, TrainConfig, TrainState
 
@@ -25,7 +25,12 @@ _EARLIEST = 1 / 64  # share of a training after which its history begins
 
 
 def train(
-  step: Step, source: PairSource, seed: int, directory: str | Path, probe: Probe | None = None, data: Any = None
+  step: Step,
+  source: PairSource | Stored,
+  seed: int,
+  directory: str | Path,
+  probe: Probe | None = None,
+  data: Any = None,
 ) -> PyTree:
   """Trains, or goes on from the last checkpoint in `directory`; returns the averaged weights.
 
@@ -38,8 +43,7 @@ def train(
   part = config.batch_size // config.microbatches
   sharding.check_batch("train.batch_size / train.microbatches", part, step.mesh)
   init, compiled = step.compiled()
-  source, data = sharding.place((source, data), step.mesh)
-  update = functools.partial(compiled, source, stream(seed, "train", "step"))
+  key, data = stream(seed, "train", "step"), sharding.place(data, step.mesh)
   with (
     Checkpoints(directory / workdir.CHECKPOINTS) as checkpoints,
     History(directory / workdir.HISTORY) as history,
@@ -53,7 +57,8 @@ def train(
     if int(state.step) >= config.steps:
       return state.average
     kept = Kept(checkpoints, history, directory)
-    return _loop(config, lambda state: update(state, data), state, seconds, kept, preemption, probe)
+    with feeding(step, source, key, int(state.step)) as fed:
+      return _loop(config, lambda state: compiled(next(fed), key, state, data), state, seconds, kept, preemption, probe)
 
 
 class Kept(NamedTuple):

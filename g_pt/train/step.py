@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PyTree
 import optax
 
 from g_pt import sharding
-from g_pt.corpus.pairs import Pairs, PairsConfig, PairSource, draw_pairs
+from g_pt.corpus.pairs import Pairs, PairsConfig, PairSource, draw_pairs, permuted
 from g_pt.diffusion.objective import divergence
 from g_pt.fields import Settings, limited
 from g_pt.generator import Generator
@@ -44,6 +44,8 @@ class TrainConfig(Settings):
   behaviour: float = limited(0.0, least=0)
   behaviour_inputs: int = limited(64, least=1)
   pairs: PairsConfig = PairsConfig()
+  # Whether pairs are read from disk while steps run. None: where the corpus would take over half of a device's memory.
+  stream: bool | None = None
   log_every: int = limited(50, least=1)  # steps
   checkpoint_every: int = limited(500, least=1)
   # Steps between measurements of prompt alignment on validation runs; 0: never.
@@ -135,9 +137,12 @@ class Step:
     return jnp.mean(loss)
 
   def __call__(
-    self, source: PairSource, key: Array, state: TrainState, data: Any
+    self, source: PairSource | Pairs, key: Array, state: TrainState, data: Any
   ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
-    """One update on a fresh batch. Its randomness is folded from the key and the step, so it can be repeated."""
+    """One update on a fresh batch, drawn from `source`, or read already, [microbatch, pair, ...].
+
+    Its randomness is folded from the key and the step, so it can be repeated.
+    """
     key = fold(key, state.step)
     with sharding.traced_for(self.mesh):
       loss, gradients = self._gradients(source, key, state.weights, data)
@@ -149,12 +154,24 @@ class Step:
     numbers = {"loss": loss, "gradient_norm": optax.tree.norm(gradients)}
     return TrainState(state.step + 1, weights, average, optimizer_state), numbers
 
-  def _gradients(self, source: PairSource, key: Array, weights: PyTree, data: Any) -> tuple[Float[Array, ""], PyTree]:
-    """Mean loss of a batch and its gradient, microbatch by microbatch."""
-    count = self.config.microbatches
-    pairs = draw_pairs(source, self.task.spec, self.config.pairs, fold(key, "pairs"), self.config.batch_size)
-    parts = jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), pairs)
-    parts = sharding.shard_batch(parts, self.mesh, axis=1)
+  def pair_key(self, key: Array, step: Int[Array, ""]) -> Array:
+    """What the batch of a step is drawn with; `key` is that of all steps."""
+    return fold(fold(key, step), "pairs")
+
+  def _parts(self, source: PairSource | Pairs, key: Array) -> Pairs:
+    """A batch [microbatch, pair, ...], `key` as in `pair_key`."""
+    config = self.config
+    if isinstance(source, PairSource):
+      pairs = draw_pairs(source, config.pairs, key, config.batch_size)
+      source = jax.tree.map(lambda x: x.reshape(config.microbatches, -1, *x.shape[1:]), pairs)
+    pairs = sharding.shard_batch(source, self.mesh, axis=1)
+    return permuted(pairs, self.task.spec, key) if config.pairs.permute else pairs
+
+  def _gradients(
+    self, source: PairSource | Pairs, key: Array, weights: PyTree, data: Any
+  ) -> tuple[Float[Array, ""], PyTree]:
+    """Mean loss of a batch and its gradient, microbatch by microbatch; `key` is the step's own."""
+    count, parts = self.config.microbatches, self._parts(source, fold(key, "pairs"))
 
     def accumulate(total, part):
       value = jax.value_and_grad(self.loss)(weights, *part, data)

@@ -8,7 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from g_pt.corpus.pairs import PairsConfig, Runs, draw_pairs, draw_places, is_record, pair_source
+from g_pt.corpus.pairs import (
+  PairsConfig,
+  Runs,
+  Stored,
+  draw_pairs,
+  draw_places,
+  is_record,
+  pair_source,
+  permuted,
+  read_pairs,
+)
 from g_pt.errors import ConfigError
 from g_pt.tasks import population
 from g_pt.tasks.base import Metric
@@ -36,7 +46,7 @@ def draw(runs, spec, key=KEY, **config):
   """(pairs, their runs, checkpoints of their starts, of their targets)."""
   config = PairsConfig(**config)
   source = pair_source(runs, METRIC, config)
-  pairs = jax.jit(functools.partial(draw_pairs, spec=spec, config=config, batch=DRAWS))(source, key=key)
+  pairs = jax.jit(functools.partial(draw_pairs, config=config, batch=DRAWS))(source, key=key)
   places = [np.asarray(theta[:, 0]).astype(int) for theta in (pairs.start, pairs.target)]
   start, target = (place % CHECKPOINTS for place in places)
   np.testing.assert_array_equal(places[0] // CHECKPOINTS, places[1] // CHECKPOINTS)
@@ -65,8 +75,8 @@ def test_pairs_are_at_the_places_that_are_drawn(runs, spec, weighting):
   """So that what is measured of places is measured of the pairs that training sees."""
   config = PairsConfig(weighting=weighting)
   source = pair_source(runs, METRIC, config)
-  pairs = draw_pairs(source, spec, config, KEY, 500)
-  run, start, target = draw_places(source, config, jax.random.split(KEY)[0], 500)
+  pairs = draw_pairs(source, config, KEY, 500)
+  run, start, target = draw_places(source.targets, config, KEY, 500)
   np.testing.assert_array_equal(pairs.start[:, 0], run * CHECKPOINTS + start)
   np.testing.assert_array_equal(pairs.target[:, 0], run * CHECKPOINTS + target)
 
@@ -107,7 +117,7 @@ def test_outliers_are_drawn_no_more_often_than_others(spec):
   metric = np.random.default_rng(0).uniform(0, 0.01, (2000, 3)) + np.array([9.0, 2.0, 1.0])
   metric[7, 2], metric[8, 2] = 50.0, 1.45
   runs = Runs(np.zeros((2000, 3, spec.size), np.float32), metric.astype(np.float32))
-  source = pair_source(runs, METRIC, PairsConfig(bins=4))
+  source = pair_source(runs, METRIC, PairsConfig(bins=4)).targets
   np.testing.assert_array_equal(np.sort(source.by_metric), np.arange(4000))
   drawn = [
     set(np.asarray(source.by_metric)[start : start + count].tolist())
@@ -134,7 +144,7 @@ def test_records_are_better_than_all_before_them(spec, higher_is_better):
   values = np.random.default_rng(0).normal(size=(RUNS, CHECKPOINTS)).astype(np.float32) + 5
   runs = Runs(np.zeros((RUNS, CHECKPOINTS, spec.size), np.float32), values)
   source = pair_source(runs, metric, PairsConfig(records=True))
-  run, target = np.divmod(np.asarray(source.by_metric), CHECKPOINTS - 1)
+  run, target = np.divmod(np.asarray(source.targets.by_metric), CHECKPOINTS - 1)
   found = set(zip(run.tolist(), (target + 1).tolist()))
   gain = values if higher_is_better else -values
   better = [(r, c) for r in range(RUNS) for c in range(1, CHECKPOINTS) if gain[r, c] > gain[r, 0]]
@@ -160,7 +170,7 @@ def test_only_up_to_leaves_out_what_is_better_and_what_follows_it(spec, higher_i
   runs = Runs(np.zeros((RUNS, CHECKPOINTS, spec.size), np.float32), values)
   level = 0.7 if higher_is_better else -0.7
   source = pair_source(runs, metric, PairsConfig(bins=4), level)
-  run, start, target = draw_places(source, PairsConfig(bins=4), KEY, DRAWS)
+  run, start, target = draw_places(source.targets, PairsConfig(bins=4), KEY, DRAWS)
   better = values > level if higher_is_better else values < level
   seen = {(int(r), int(t)) for r, t in zip(run, target)}
   assert seen == {(r, t) for r in range(RUNS) for t in range(1, CHECKPOINTS) if not better[r, : t + 1].any()}
@@ -184,12 +194,12 @@ def test_initial_fraction_adds_starts_at_the_initial_network(runs, spec):
   assert at_first(0.0) == pytest.approx(1 / 10, abs=0.05)
 
 
-def test_permute_moves_both_members_alike_and_keeps_their_function(toy, spec):
+def test_a_permutation_moves_both_members_alike_and_keeps_their_function(toy, spec):
   theta = jax.random.normal(jax.random.key(1), (5, 3, spec.size))
   source = pair_source(Runs(np.asarray(theta), np.ones((5, 3), np.float32)), METRIC, PairsConfig(bins=4))
-  draw = jax.jit(lambda permute: draw_pairs(source, spec, PairsConfig(permute=permute), KEY, 64), static_argnums=0)
-  plain, permuted = draw(False), draw(True)
-  moved = (plain.start != permuted.start).any(axis=1)
+  plain = draw_pairs(source, PairsConfig(), KEY, 64)
+  moved_pairs = jax.jit(lambda pairs: permuted(pairs, spec, KEY))(plain)
+  moved = (plain.start != moved_pairs.start).any(axis=1)
   assert moved.mean() > 0.9
   inputs = jax.random.normal(jax.random.key(2), (13, 7))
 
@@ -197,11 +207,24 @@ def test_permute_moves_both_members_alike_and_keeps_their_function(toy, spec):
   def outputs(theta):
     return toy.network.apply(population.stack(spec, theta), inputs)
 
-  np.testing.assert_allclose(outputs(permuted.start), outputs(plain.start), rtol=1e-4, atol=1e-5)
-  np.testing.assert_allclose(outputs(permuted.target), outputs(plain.target), rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(outputs(moved_pairs.start), outputs(plain.start), rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(outputs(moved_pairs.target), outputs(plain.target), rtol=1e-4, atol=1e-5)
   # The same permutation for both: the function of their difference is kept too. Other pairs have other permutations.
   np.testing.assert_allclose(
-    outputs(permuted.target - permuted.start), outputs(plain.target - plain.start), rtol=1e-4, atol=1e-5
+    outputs(moved_pairs.target - moved_pairs.start), outputs(plain.target - plain.start), rtol=1e-4, atol=1e-5
   )
-  order = jax.vmap(lambda a, b: jnp.argmax(a[:5, None] == b[None, :5], axis=1))(permuted.start, plain.start)
+  order = jax.vmap(lambda a, b: jnp.argmax(a[:5, None] == b[None, :5], axis=1))(moved_pairs.start, plain.start)
   assert len({tuple(row) for row in order.tolist()}) > 30
+  # A batch in parts has the permutations that it has as one.
+  parts = jax.tree.map(lambda x: x.reshape(4, 16, *x.shape[1:]), plain)
+  np.testing.assert_array_equal(permuted(parts, spec, KEY).start.reshape(64, -1), moved_pairs.start)
+
+
+@pytest.mark.parametrize("weighting", ["metric", "uniform"])
+def test_pairs_that_are_read_are_those_that_are_drawn_on_the_device(runs, weighting):
+  config = PairsConfig(weighting=weighting)
+  source = pair_source(runs, METRIC, config)
+  stored = Stored(lambda run, checkpoint: runs.theta[run, checkpoint], source.targets)
+  drawn, places = draw_pairs(source, config, KEY, 50), draw_places(source.targets, config, KEY, 50)
+  for read in (read_pairs(stored, places), read_pairs(source, places)):
+    jax.tree.map(np.testing.assert_array_equal, read, drawn)

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
+from g_pt.corpus.manifest import Manifest
 from g_pt.corpus.split import SplitConfig, census, sound, split_runs, used_checkpoints
-from g_pt.corpus.store import Corpus, Manifest
+from g_pt.corpus.store import Corpus
 from g_pt.errors import CorpusError
 
 RUNS, CHECKPOINTS, SIZE = 23, 7, 8

@@ -97,8 +97,8 @@ def test_the_prompt_range_is_quantiles_of_the_targets_that_are_drawn(config):
   else:
     source = pair_source(Runs(np.float32(theta), losses), METRIC, PairsConfig(**config))
     weight = np.zeros(values.size)
-    for start, count in zip(source.bin_start.tolist(), source.bin_count.tolist()):
-      weight[source.by_metric[start : start + count]] = 1 / count
+    for start, count in zip(source.targets.bin_start.tolist(), source.targets.bin_count.tolist()):
+      weight[source.targets.by_metric[start : start + count]] = 1 / count
     if config.get("records"):
       assert (weight[~is_record(losses, METRIC).ravel()] == 0).all()
   assert share_below(values, weight, low) == pytest.approx(0.005, abs=0.0015)

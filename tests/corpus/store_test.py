@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tensorstore as ts
 
-from g_pt.corpus.store import MANIFEST, Corpus, Manifest, read_manifest
+from g_pt.corpus.manifest import MANIFEST, Manifest, read_manifest
+from g_pt.corpus.store import Corpus
 from g_pt.errors import CorpusError
 
 MANIFEST_5 = Manifest(

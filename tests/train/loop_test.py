@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from g_pt import tasks, workdir
+from g_pt import workdir
 from g_pt.checkpointing import Checkpoints, History
 from g_pt.corpus.pairs import PairsConfig, Runs, draw_pairs, pair_source
 from g_pt.corpus.split import SplitConfig, split_runs
@@ -77,7 +77,7 @@ def assert_same(found, wanted):
 
 def test_loss_falls_on_digits(gpt, smoke_workdir, smoke_values):
   """On pairs of unseen runs, with the same timesteps and noise before and after."""
-  task, config = tasks.get("digits"), PairsConfig(bins=4)
+  config = PairsConfig(bins=4)
   corpus = Corpus.open(smoke_workdir / workdir.CORPUS)
   unseen = split_runs(corpus, SplitConfig(validation_runs=4, test_runs=4)).test
   runs = Runs(corpus.read(corpus.theta, unseen), corpus.read(corpus.metrics["test_loss"], unseen))
@@ -86,7 +86,7 @@ def test_loss_falls_on_digits(gpt, smoke_workdir, smoke_values):
   @jax.jit
   def loss(weights, key):
     pair_key, noise_key = jax.random.split(key)
-    pairs = draw_pairs(source, task.spec, config, pair_key, 256)
+    pairs = draw_pairs(source, config, pair_key, 256)
     return jnp.mean(gpt.generator.denoising_loss(weights, pairs, noise_key)[0])
 
   before = jax.jit(gpt.generator.init)(stream(smoke_values["seed"], "train", "init"))

@@ -24,7 +24,7 @@ def test_a_step_is_the_mean_over_microbatches(toy, generator, source, fresh, ste
   @jax.value_and_grad
   def expected(weights):
     here = fold(key, 3)
-    pairs = draw_pairs(source, toy.spec, config.pairs, fold(here, "pairs"), 16)
+    pairs = draw_pairs(source, config.pairs, fold(here, "pairs"), 16)
     keys = jax.random.split(fold(here, "noise"), 2)
     losses = [
       generator.denoising_loss(weights, jax.tree.map(lambda x, part=part: x[part], pairs), k)[0]

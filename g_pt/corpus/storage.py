@@ -1,0 +1,94 @@
+"""Where a corpus may lie: a folder, or a prefix in a bucket; TensorStore's key-value stores serve all of them.
+
+    runs/mnist/corpus       a folder
+    gs://BUCKET/PREFIX      Google Cloud Storage, with the application default credentials
+    s3://BUCKET/PREFIX      Amazon S3, or another server that speaks its protocol at AWS_ENDPOINT_URL;
+                            credentials and AWS_REGION from the environment or ~/.aws
+    memory://NAME           this process's memory, for tests
+
+A file in a folder and an object in a bucket are both written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import re
+from typing import Any
+
+import tensorstore as ts
+
+from g_pt.errors import CorpusError
+
+Place = Path | str  # str: a URL
+
+_URL = re.compile(r"(?P<driver>[a-z0-9]+)://(?P<bucket>[^/]*)/?(?P<prefix>.*)")
+_DRIVERS = ("gs", "s3", "memory")
+# Of a bucket the indices of shards stay in memory, so that a chunk is one request.
+_CACHED = {"context": {"cache_pool": {"total_bytes_limit": 2**28}}, "recheck_cached_data": "open"}
+# What does not answer is asked again for about a minute.
+_RETRIES = {"max_retries": 9, "initial_delay": "500ms", "max_delay": "15s"}
+_MEMORY = ts.Context({"memory_key_value_store": {}})
+
+
+def place_of(path: Place) -> Place:
+  """What is no URL is a folder. Raises CorpusError where the URL's kind is unknown."""
+  found = _URL.fullmatch(str(path))
+  if not found:
+    return Path(path)
+  if found["driver"] not in _DRIVERS or not found["bucket"]:
+    known = ", ".join(f"{driver}://BUCKET/PREFIX" for driver in _DRIVERS[:2])
+    raise CorpusError(f"{path}: a corpus is in a folder or at one of {known}")
+  return str(path).rstrip("/")
+
+
+def array_spec(place: Place, name: str) -> dict[str, Any]:
+  """What opens the zarr array of that name, beside its metadata."""
+  cached = {} if isinstance(place, Path) else _CACHED
+  return {"driver": "zarr3", "kvstore": _kvstore(place, name), **cached}
+
+
+def context_of(place: Place) -> ts.Context | None:
+  """What arrays in memory share; all else needs nothing."""
+  return _MEMORY if str(place).startswith("memory://") else None
+
+
+def read_bytes(place: Place, name: str) -> bytes | None:
+  """The content of a file; None where there is none."""
+  found = _files(place).read(name).result()
+  return found.value if found.state == "value" else None
+
+
+def write_bytes(place: Place, name: str, content: bytes) -> None:
+  """Writes a file that is either whole or as it was."""
+  _files(place).write(name, content).result()
+
+
+def names(place: Place, prefix: str) -> list[str]:
+  """All files below a place whose names begin so, sorted."""
+  beyond = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+  found = _files(place).list(ts.KvStore.KeyRange(prefix, beyond)).result()
+  return sorted(name.decode() for name in found)
+
+
+def _files(place: Place) -> ts.KvStore:
+  return ts.KvStore.open(_kvstore(place), context=context_of(place)).result()
+
+
+def _kvstore(place: Place, name: str = "") -> dict[str, Any]:
+  """TensorStore's description of what lies at a place, or below it."""
+  below = f"{name}/" if name else ""
+  if isinstance(place, Path):
+    return {"driver": "file", "path": f"{place.absolute()}/{below}"}
+  found = _URL.fullmatch(place)
+  assert found is not None
+  prefix = f"{found['prefix']}/{below}" if found["prefix"] else below
+  if found["driver"] == "memory":
+    return {"driver": "memory", "path": f"{found['bucket']}/{prefix}"}
+  if found["driver"] == "gs":
+    in_bucket = {"driver": "gcs", "context": {"gcs_request_retries": _RETRIES}}
+  else:
+    given = {"endpoint": os.environ.get("AWS_ENDPOINT_URL"), "aws_region": os.environ.get("AWS_REGION")}
+    chosen = {field: value for field, value in given.items() if value}
+    in_bucket = {"driver": "s3", "context": {"s3_request_retries": _RETRIES}, **chosen}
+  return {"bucket": found["bucket"], "path": prefix, **in_bucket}

@@ -1,0 +1,125 @@
+"""A corpus is the same in a folder, in memory and in a bucket of a server that speaks S3."""
+
+import dataclasses
+import itertools
+import subprocess
+import sys
+import urllib.request
+
+from moto.server import ThreadedMotoServer
+import numpy as np
+import pytest
+
+from g_pt.corpus import storage
+from g_pt.corpus.manifest import exists
+from g_pt.corpus.store import Corpus
+from g_pt.errors import CorpusError
+from tests.corpus.store_test import MANIFEST_5, write_groups
+from tests.end_to_end_test import PATIENCE, ROOT
+from tests.processes_test import CONFIG, TINY
+
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def server():
+  """The address of a server with an empty bucket, `corpora`."""
+  server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+  server.start()
+  address = "http://{}:{}".format(*server.get_host_and_port())
+  urllib.request.urlopen(urllib.request.Request(f"{address}/corpora", method="PUT")).close()
+  yield address
+  server.stop()
+
+
+@pytest.fixture(scope="module")
+def bucket(server):
+  """Environment by which TensorStore finds the server, set while the tests run."""
+  given = {"AWS_ENDPOINT_URL": server, "AWS_REGION": "us-east-1"}
+  given |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+  with pytest.MonkeyPatch.context() as patch:
+    for name, value in given.items():
+      patch.setenv(name, value)
+    yield given
+
+
+@pytest.fixture(params=["folder", "memory", "s3"])
+def place(request, tmp_path, bucket):
+  """A place with nothing in it."""
+  number = next(numbers)
+  return {"folder": tmp_path / "corpus", "memory": f"memory://m{number}", "s3": f"s3://corpora/some/{number}"}[
+    request.param
+  ]
+
+
+def test_a_corpus_comes_back_and_goes_on(place):
+  assert not exists(place)
+  with pytest.raises(CorpusError, match=f"{place}: no corpus here"):
+    Corpus.open(place)
+  theta = write_groups(Corpus.create(place, MANIFEST_5), [0])
+  write_groups(Corpus.open(place, writable=True, process=1), [1])
+  began = Corpus.open(place, writable=True)
+  began.forget_lost()
+  assert exists(place) and began.manifest.groups_done == [0, 1]
+  with began.writing():
+    write_groups(began, [2])
+  corpus = Corpus.open(place)
+  assert corpus.manifest == dataclasses.replace(MANIFEST_5, groups_done=[0, 1, 2], seconds=4.5)
+  np.testing.assert_array_equal(corpus.read(corpus.theta), theta)
+  np.testing.assert_array_equal(corpus.read(corpus.metrics["loss"], [4, 1], 2), theta[[4, 1], 2, 0])
+  np.testing.assert_array_equal(corpus.read_points(np.array([3, 0, 3]), np.array([2, 1, 0])), theta[[3, 0, 3], [2, 1, 0]])
+
+
+def test_an_object_that_disappears_is_named_and_made_again(place):
+  corpus = Corpus.create(place, MANIFEST_5)
+  theta = write_groups(corpus, range(3))
+  (lost,) = storage.names(corpus.path, "theta/c/1")
+  storage._files(corpus.path).delete_range(storage.ts.KvStore.KeyRange(lost, lost + "0")).result()
+  opened = Corpus.open(place, writable=True)
+  with pytest.raises(CorpusError, match=f"{place}: .*; delete that file, and --stage=corpus makes its group again") as error:
+    opened.read(opened.theta, 2)
+  assert "\n" not in str(error.value) and lost in str(error.value)
+  opened.forget_lost()
+  assert opened.manifest.groups_done == [0, 2]
+  write_groups(opened, [1])
+  whole = Corpus.open(place)
+  np.testing.assert_array_equal(whole.read(whole.theta), theta)
+
+
+@pytest.mark.parametrize("url", ["ftp://host/corpus", "s3:///corpus", "http://host/corpus"])
+def test_a_place_that_cannot_hold_a_corpus_is_refused(url):
+  with pytest.raises(CorpusError, match=f"{url}: a corpus is in a folder or at one of gs://BUCKET/PREFIX, s3://BUCKET"):
+    Corpus.open(url)
+
+
+def test_a_server_that_is_not_there_is_one_line(bucket, monkeypatch):
+  monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+  monkeypatch.setattr(storage, "_RETRIES", {"max_retries": 2, "initial_delay": "10ms", "max_delay": "10ms"})
+  with pytest.raises(CorpusError, match="s3://corpora/x: manifest.json cannot be read: ") as error:
+    Corpus.open("s3://corpora/x")
+  assert "\n" not in str(error.value)
+
+
+def test_an_experiment_makes_its_corpus_in_a_bucket_and_trains_on_it(bucket, process_environment, tmp_path):
+  """The same training, with all in memory and read while it goes on."""
+
+  def main(stage, *flags):
+    command = [sys.executable, "main.py", f"--config={CONFIG}", f"--stage={stage}", *TINY, *flags]
+    done = subprocess.run(
+      [*command, "--config.corpus.path=s3://corpora/digits"],
+      cwd=ROOT,
+      env=process_environment | bucket,
+      capture_output=True,
+      text=True,
+      timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+  main("corpus", f"--workdir={tmp_path}/resident")
+  assert Corpus.open("s3://corpora/digits").manifest.complete
+  main("train", f"--workdir={tmp_path}/resident")
+  told = main("train", f"--workdir={tmp_path}/streamed", "--config.train.stream=True")
+  assert "s3://corpora/digits: " in told and "GB of checkpoints, read while training goes on" in told
+  found, wanted = ((tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("streamed", "resident"))
+  assert [line.partition('"seconds"')[0] for line in found] == [line.partition('"seconds"')[0] for line in wanted]
