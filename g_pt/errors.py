@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import re
 import traceback
 
 
@@ -65,5 +66,5 @@ def _fault_in_experiment(error: BaseException | None, arguments: Sequence[str]) 
 
 
 def first_line(error: Exception) -> str:
-  """What a library says, without its trace."""
-  return str(error).strip().splitlines()[0]
+  """What a library says, without its trace and the [name='value'] that TensorStore puts behind."""
+  return re.sub(r" \[[\w-]+='.*", "", str(error).strip().splitlines()[0])

@@ -48,6 +48,15 @@ def exists(path: storage.Place) -> bool:
   return _content(storage.place_of(path), MANIFEST) is not None
 
 
+def check_reachable(path: storage.Place) -> None:
+  """CorpusError where there is no such bucket, or none that this process may look into."""
+  place = storage.place_of(path)
+  try:
+    storage.names(place, MANIFEST)
+  except (ValueError, OSError, RuntimeError) as error:
+    raise CorpusError(f"{place}: {first_line(error)}") from None
+
+
 def read_manifest(path: storage.Place) -> Manifest:
   """Raises CorpusError where there is none, or one of another format, or one that cannot be understood."""
   place = storage.place_of(path)
@@ -63,7 +72,7 @@ def read_manifest(path: storage.Place) -> Manifest:
         f"after deleting {path} or with another place in --config.corpus.path"
       )
     return _merged(Manifest(**fields), place)
-  except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
+  except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
     raise CorpusError(f"{file}: not a corpus manifest: {error}") from None
 
 

@@ -68,7 +68,7 @@ def names(place: Place, prefix: str) -> list[str]:
   """All files below a place whose names begin so, sorted."""
   beyond = prefix[:-1] + chr(ord(prefix[-1]) + 1)
   found = _files(place).list(ts.KvStore.KeyRange(prefix, beyond)).result()
-  return sorted(name.decode() for name in found)
+  return sorted(name.decode() for name in found if name.startswith(prefix.encode()))
 
 
 def _files(place: Place) -> ts.KvStore:

@@ -33,7 +33,7 @@ import numpy as np
 import tensorstore as ts
 
 from g_pt.corpus import storage
-from g_pt.corpus.manifest import MANIFEST, Manifest, read_manifest
+from g_pt.corpus.manifest import MANIFEST, Manifest, check_reachable, read_manifest
 from g_pt.errors import CorpusError, first_line
 from g_pt.workdir import json_bytes
 
@@ -98,6 +98,7 @@ class Corpus:
   @classmethod
   def create(cls, path: storage.Place, manifest: Manifest) -> Corpus:
     """A new corpus without groups. Arrays first: a manifest means that they are there."""
+    check_reachable(path)
     corpus = cls(path, manifest, writable=True)
     storage.write_bytes(corpus.path, MANIFEST, json_bytes(dataclasses.asdict(manifest)))
     return corpus

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 
 import hypothesis
 from hypothesis import strategies as st
@@ -9,7 +10,8 @@ import jax
 import numpy as np
 import pytest
 
-from g_pt import sharding, workdir
+from g_pt import sharding
+from g_pt.corpus import storage
 from g_pt.corpus.generate import (
   SAVE_POINTS,
   CorpusConfig,
@@ -174,23 +176,23 @@ def test_uniform_save_points_of_each_group_are_recorded(toy, recipe, tmp_path):
 @pytest.mark.parametrize("named", [True, False], ids=["named", "written"])
 def test_an_interrupted_corpus_goes_on_and_ends_the_same(make, whole, tmp_path, monkeypatch, done, named):
   """Killed in the group after `done` others: before its arrays are written, or before the manifest names it."""
-  write_group, write_json = Corpus.write_group, workdir.write_json
+  write_group, write_bytes = Corpus.write_group, storage.write_bytes
 
   def killed_before_writing(corpus, group, *arguments):
     if group == done:
       raise Killed
     write_group(corpus, group, *arguments)
 
-  def killed_before_naming(path, content):
-    if len(content["groups_done"]) > done:
+  def killed_before_naming(place, name, content):
+    if len(json.loads(content)["groups_done"]) > done:
       raise Killed
-    write_json(path, content)
+    write_bytes(place, name, content)
 
   with monkeypatch.context() as patch:
     if named:
       patch.setattr(Corpus, "write_group", killed_before_writing)
     else:
-      patch.setattr("g_pt.corpus.store.write_json", killed_before_naming)
+      patch.setattr(storage, "write_bytes", killed_before_naming)
     with pytest.raises(Killed):
       make(tmp_path)
   assert Corpus.open(tmp_path).manifest.groups_done == list(range(done))

@@ -1,4 +1,4 @@
-"""A corpus is the same in a folder, in memory and in a bucket of a server that speaks S3."""
+"""A corpus is the same in a folder, in memory, and in buckets of servers that speak S3 and as Google Cloud Storage."""
 
 import dataclasses
 import itertools
@@ -6,6 +6,7 @@ import subprocess
 import sys
 import urllib.request
 
+from gcp_storage_emulator.server import create_server
 from moto.server import ThreadedMotoServer
 import numpy as np
 import pytest
@@ -43,13 +44,24 @@ def bucket(server):
     yield given
 
 
+@pytest.fixture(scope="module")
+def google_bucket():
+  """The same for Google Cloud Storage."""
+  server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="corpora")
+  server.start()
+  address = "http://{}:{}".format(*server._api._httpd.server_address)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("TENSORSTORE_GCS_HTTP_URL", address)
+    patch.setenv("GOOGLE_AUTH_TOKEN_FOR_TESTING", "token")
+    yield
+  server.stop()
+
+
 @pytest.fixture(params=["folder", "memory", "s3"])
 def place(request, tmp_path, bucket):
   """A place with nothing in it."""
-  number = next(numbers)
-  return {"folder": tmp_path / "corpus", "memory": f"memory://m{number}", "s3": f"s3://corpora/some/{number}"}[
-    request.param
-  ]
+  some = f"corpora/some/{next(numbers)}"
+  return tmp_path / some if request.param == "folder" else f"{request.param}://{some}"
 
 
 def test_a_corpus_comes_back_and_goes_on(place):
@@ -67,7 +79,21 @@ def test_a_corpus_comes_back_and_goes_on(place):
   assert corpus.manifest == dataclasses.replace(MANIFEST_5, groups_done=[0, 1, 2], seconds=4.5)
   np.testing.assert_array_equal(corpus.read(corpus.theta), theta)
   np.testing.assert_array_equal(corpus.read(corpus.metrics["loss"], [4, 1], 2), theta[[4, 1], 2, 0])
-  np.testing.assert_array_equal(corpus.read_points(np.array([3, 0, 3]), np.array([2, 1, 0])), theta[[3, 0, 3], [2, 1, 0]])
+  run, checkpoint = np.array([3, 0, 3]), np.array([2, 1, 0])
+  np.testing.assert_array_equal(corpus.read_points(run, checkpoint), theta[run, checkpoint])
+
+
+def test_google_cloud_storage_keeps_the_files_of_a_folder(google_bucket, tmp_path):
+  """The server that stands for it does not give the ends of files, which reading a shard begins with."""
+  places = "gs://corpora/some", tmp_path
+  for place in places:
+    assert not exists(place)
+    write_groups(Corpus.create(place, MANIFEST_5), range(2))
+    opened = Corpus.open(place, writable=True)
+    opened.forget_lost()
+    assert opened.manifest.groups_done == [0, 1]
+  found, wanted = ({*storage.names(storage.place_of(place), "theta")} for place in places)
+  assert found == wanted == {"theta/zarr.json", "theta/c/0/0/0", "theta/c/1/0/0"}
 
 
 def test_an_object_that_disappears_is_named_and_made_again(place):
@@ -76,7 +102,8 @@ def test_an_object_that_disappears_is_named_and_made_again(place):
   (lost,) = storage.names(corpus.path, "theta/c/1")
   storage._files(corpus.path).delete_range(storage.ts.KvStore.KeyRange(lost, lost + "0")).result()
   opened = Corpus.open(place, writable=True)
-  with pytest.raises(CorpusError, match=f"{place}: .*; delete that file, and --stage=corpus makes its group again") as error:
+  remedy = "delete that file, and --stage=corpus makes its group again"
+  with pytest.raises(CorpusError, match=f"{place}: .*; {remedy}") as error:
     opened.read(opened.theta, 2)
   assert "\n" not in str(error.value) and lost in str(error.value)
   opened.forget_lost()
@@ -90,6 +117,11 @@ def test_an_object_that_disappears_is_named_and_made_again(place):
 def test_a_place_that_cannot_hold_a_corpus_is_refused(url):
   with pytest.raises(CorpusError, match=f"{url}: a corpus is in a folder or at one of gs://BUCKET/PREFIX, s3://BUCKET"):
     Corpus.open(url)
+
+
+def test_a_bucket_that_is_not_there_is_one_line(bucket):
+  with pytest.raises(CorpusError, match="^s3://none/x: NOT_FOUND: NoSuchBucket: The specified bucket does not exist$"):
+    Corpus.create("s3://none/x", MANIFEST_5)
 
 
 def test_a_server_that_is_not_there_is_one_line(bucket, monkeypatch):
