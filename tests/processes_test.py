@@ -29,7 +29,7 @@ TINY = [
   "--config.train.checkpoint_every=4",
   "--config.train.log_every=4",
   "--config.train.probe_every=0",
-  "--config.train.history=0",
+  "--config.train.history=3",
 ]
 LOST, STOPPED = "another process of this job is gone", "training stopped after step"
 
@@ -112,8 +112,11 @@ def test_two_processes_make_the_corpus_that_one_would(start, alone, tmp_path):
   ("count", "killed"), [(2, [(1, 4)]), pytest.param(4, [(3, 4), (0, 12)], marks=pytest.mark.slow)], ids=["two", "four"]
 )
 def test_processes_that_are_killed_train_as_one(start, alone, tmp_path, count, killed):
-  """Whichever of them is killed, the first one or the last, the others end, and say what to do."""
-  flags = "--stage=train", f"--config.corpus.path={alone / workdir.CORPUS}"
+  """Whichever of them is killed, the first one or the last, the others end, and say what to do.
+
+  Each reads its own part of a batch from disk; the one that trains alone has all in memory.
+  """
+  flags = "--stage=train", f"--config.corpus.path={alone / workdir.CORPUS}", "--config.train.stream=True"
   for number, after in killed:
     jobs = start(tmp_path, count, *flags)
     until(lambda after=after: checkpoints(tmp_path)[-1:] >= [after], jobs)
