@@ -26,9 +26,6 @@ import importlib
 import json
 import os
 from pathlib import Path
-import statistics
-import subprocess
-import sys
 import time
 from typing import Any
 
@@ -116,7 +113,7 @@ def reading(corpus: Corpus, experiment: config.Experiment) -> Callable[[int], fl
 
 def training(arguments: argparse.Namespace, corpus: Corpus, streamed: bool, workdir: Path) -> tuple[float, float]:
   """(pairs a second that training eats, its peak of memory in bytes)."""
-  flags = {
+  changes = {
     "corpus.path": corpus.path,
     "corpus.runs": corpus.manifest.runs,
     "train.stream": streamed,
@@ -126,23 +123,13 @@ def training(arguments: argparse.Namespace, corpus: Corpus, streamed: bool, work
     "train.history": 0,
     "train.checkpoint_every": arguments.steps,
   }
-  command = [sys.executable, "main.py", f"--config={arguments.config}", f"--workdir={workdir}", "--stage=train"]
-  job = subprocess.Popen([*command, *[f"--config.{name}={value}" for name, value in flags.items()]])
-  _, status, used = os.wait4(job.pid, 0)
-  if status:
-    sys.exit(f"{workdir}: training ended with status {os.waitstatus_to_exitcode(status)}")
-  lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-  steps = [later["seconds"] - earlier["seconds"] for earlier, later in zip(lines[1:-1], lines[2:])]
-  return 10 * batch_of(arguments) / statistics.median(steps), 1024.0 * used.ru_maxrss
+  peak = measure.stage(arguments.config, "train", workdir, changes)
+  return experiment_of(arguments).train.batch_size / measure.step_seconds(workdir), peak
 
 
 def experiment_of(arguments: argparse.Namespace) -> config.Experiment:
   module = arguments.config.removesuffix(".py").replace("/", ".")
   return config.parse(importlib.import_module(module).get_config().to_dict())
-
-
-def batch_of(arguments: argparse.Namespace) -> int:
-  return experiment_of(arguments).train.batch_size
 
 
 def results(arguments: argparse.Namespace) -> dict[str, Any]:
