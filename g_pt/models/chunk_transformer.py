@@ -23,7 +23,7 @@ import numpy as np
 
 from g_pt import sharding
 from g_pt.fields import Settings, limited
-from g_pt.models.layers import Dense, LayerNorm, attention, frequency_features, gelu, log_spaced_frequencies
+from g_pt.models.layers import STACK, Dense, LayerNorm, attention, frequency_features, gelu, log_spaced_frequencies
 from g_pt.parameters import ParameterSpec
 
 SPLIT_POLICIES = ("chunk", "layer_by_layer", "chunk_within_layer")
@@ -169,7 +169,7 @@ class ChunkTransformer(nn.Module):
         split_rngs={"params": True},
         length=c.depth,
       )
-      return blocks(block(c.heads, jnp.dtype(c.dtype), name="blocks"), x_BxTxD, None)[0]
+      return blocks(block(c.heads, jnp.dtype(c.dtype), name=STACK), x_BxTxD, None)[0]
     for i in range(c.depth):
       x_BxTxD = block(c.heads, jnp.dtype(c.dtype), name=f"block_{i}")(x_BxTxD)
     return x_BxTxD

@@ -13,6 +13,9 @@ import numpy as np
 
 from g_pt import sharding
 
+# The name of modules that are many layers: every weight has an axis more, in front.
+STACK = "blocks"
+
 
 class Dense(nn.Module):
   """A linear layer as one matrix product over all leading axes.

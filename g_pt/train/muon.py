@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 import optax
+
+from g_pt.models.layers import STACK
 
 # f(s) = a s + b s^3 + c s^5, again and again, takes singular values towards 1.
 _COEFFICIENTS = (3.4445, -4.775, 2.0315)
@@ -27,7 +30,7 @@ def muon(
   """`b1` and `b2` are AdamW's, of what is no matrix; `decays` marks the weights that decay."""
   matrices = optax.chain(
     optax.contrib.scale_by_muon(ns_steps=0, weight_dimension_numbers=_along_rows),  # momentum, normalised
-    optax.stateless_with_tree_map(lambda x, _: _RMS * math.sqrt(max(x.shape)) * orthogonalised(x)),
+    optax.stateless_with_tree_map(lambda x, _: _RMS * math.sqrt(max(x.shape[-2:])) * _each_orthogonalised(x)),
     optax.add_decayed_weights(weight_decay, decays),
     optax.scale_by_learning_rate(learning_rate),
   )
@@ -55,9 +58,18 @@ def orthogonalised(matrix: Float[Array, "row column"]) -> Float[Array, "row colu
   return product @ matrix
 
 
+def _each_orthogonalised(matrices: Float[Array, "*layer row column"]) -> Float[Array, "*layer row column"]:
+  """A matrix, or a stack of them, each alone."""
+  return jax.vmap(orthogonalised)(matrices) if matrices.ndim == 3 else orthogonalised(matrices)
+
+
 def _kinds(weights: PyTree) -> PyTree:
-  return jax.tree.map(lambda x: "matrix" if x.ndim == 2 else "other", weights)
+  def kind(path: tuple[Any, ...], x: Array) -> str:
+    stacked = any(getattr(key, "key", None) == STACK for key in path)
+    return "matrix" if x.ndim - stacked == 2 else "other"
+
+  return jax.tree_util.tree_map_with_path(kind, weights)
 
 
 def _along_rows(weights: PyTree) -> PyTree:
-  return jax.tree.map(lambda _: optax.contrib.MuonDimensionNumbers(0, 1), weights)
+  return jax.tree.map(lambda x: optax.contrib.MuonDimensionNumbers(x.ndim - 2, x.ndim - 1), weights)

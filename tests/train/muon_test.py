@@ -62,3 +62,26 @@ def test_its_steps_are_those_of_optax():
       both[i] = optax.apply_updates(both[i], updates)
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *both)
   assert jax.tree.reduce(max, jax.tree.map(lambda a, b: float(abs(a - b).max()), both[0], weights)) > 0.05
+
+
+def test_stacked_layers_step_as_each_would():
+  """Matrices under matrices, biases under biases: nothing is taken for a matrix because it lies in a stack."""
+  rng = np.random.default_rng(2)
+  layers = [{"kernel": rng.normal(size=(4, 6)), "bias": rng.normal(size=6)} for _ in range(3)]
+  apart = {f"block_{i}": jax.tree.map(jnp.float32, layer) for i, layer in enumerate(layers)}
+  stacked = {"blocks": jax.tree.map(lambda *x: jnp.stack(x), *apart.values())}
+
+  def stepped(weights):
+    optimizer = muon(0.1, 0.9, 0.99, 0.0, lambda weights: jax.tree.map(lambda _: False, weights))
+    state = optimizer.init(weights)
+    for _ in range(3):
+      updates, state = optimizer.update(jax.tree.map(jnp.square, weights), state, weights)
+      weights = optax.apply_updates(weights, updates)
+    return weights
+
+  wanted = stepped(apart)
+  found = stepped(stacked)["blocks"]
+  for i in range(3):
+    for name in ("kernel", "bias"):
+      np.testing.assert_allclose(found[name][i], wanted[f"block_{i}"][name], rtol=1e-5, atol=1e-6)
+  assert (found["kernel"] != stacked["blocks"]["kernel"]).all()
