@@ -129,12 +129,14 @@ def generate(task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: 
   """
   save_points(config, recipe.steps(data), seed, 0)  # what cannot be made is refused before anything is written
   wanted, process = manifest_of(task, recipe, config, seed), jax.process_index()
-  if process == 0 and not exists(path):
-    Corpus.create(path, dataclasses.replace(wanted, metrics=recorded_numbers(task, recipe, data)))
+  if process == 0:
+    if not exists(path):
+      Corpus.create(path, dataclasses.replace(wanted, metrics=recorded_numbers(task, recipe, data)))
+    begun = open_matching(path, wanted, writable=True)
+    if not begun.manifest.imported:
+      begun.settle()
   processes.wait("corpus begun")
   corpus = open_matching(path, wanted, writable=True, process=process)
-  if not corpus.manifest.imported:
-    corpus.forget_lost()
   if not corpus.manifest.complete:
     with corpus.writing():
       _make_missing(corpus, task, recipe, config, seed, data)

@@ -84,12 +84,15 @@ def _content(place: storage.Place, name: str) -> bytes | None:
     raise CorpusError(f"{place}: {name} cannot be read: {first_line(error)}") from None
 
 
+def other_manifests(place: storage.Place) -> list[str]:
+  """Names of those of the other processes of a job."""
+  return [name for name in storage.names(place, "manifest.") if name != MANIFEST and name.endswith(".json")]
+
+
 def _merged(manifest: Manifest, place: storage.Place) -> Manifest:
   """With what the other processes of a job have made; the seconds are those of the slowest."""
   done, seconds = set(manifest.groups_done), manifest.seconds
-  for name in storage.names(place, "manifest."):
-    if name == MANIFEST or not name.endswith(".json"):
-      continue
+  for name in other_manifests(place):
     fields = json.loads(storage.read_bytes(place, name) or b"{}")
     done, seconds = done | {*fields["groups_done"]}, max(seconds, fields["seconds"])
   return dataclasses.replace(manifest, groups_done=sorted(done), seconds=seconds)

@@ -64,6 +64,11 @@ def write_bytes(place: Place, name: str, content: bytes) -> None:
   _files(place).write(name, content).result()
 
 
+def delete(place: Place, name: str) -> None:
+  """Takes a file away, if it is there."""
+  _files(place).write(name, None).result()
+
+
 def names(place: Place, prefix: str) -> list[str]:
   """All files below a place whose names begin so, sorted."""
   beyond = prefix[:-1] + chr(ord(prefix[-1]) + 1)

@@ -33,7 +33,7 @@ import numpy as np
 import tensorstore as ts
 
 from g_pt.corpus import storage
-from g_pt.corpus.manifest import MANIFEST, Manifest, check_reachable, read_manifest
+from g_pt.corpus.manifest import MANIFEST, Manifest, check_reachable, other_manifests, read_manifest
 from g_pt.errors import CorpusError, first_line
 from g_pt.workdir import json_bytes
 
@@ -135,6 +135,16 @@ class Corpus:
       lock.write(f"process {os.getpid()} on {socket.gethostname()}")
       lock.flush()
       yield
+
+  def settle(self) -> None:
+    """One manifest, of the groups that are whole; for the first process, before any of them reads or writes."""
+    before, others = self.manifest, other_manifests(self.path)
+    self.forget_lost()
+    if self.manifest != before or others:
+      with self.writing():
+        storage.write_bytes(self.path, MANIFEST, json_bytes(dataclasses.asdict(self.manifest)))
+        for name in others:
+          storage.delete(self.path, name)
 
   def forget_lost(self) -> None:
     """Takes groups for not done of which a file is gone."""

@@ -71,8 +71,9 @@ def test_a_corpus_comes_back_and_goes_on(place):
   theta = write_groups(Corpus.create(place, MANIFEST_5), [0])
   write_groups(Corpus.open(place, writable=True, process=1), [1])
   began = Corpus.open(place, writable=True)
-  began.forget_lost()
+  began.settle()
   assert exists(place) and began.manifest.groups_done == [0, 1]
+  assert storage.names(began.path, "manifest") == ["manifest.json"]
   with began.writing():
     write_groups(began, [2])
   corpus = Corpus.open(place)
@@ -106,8 +107,8 @@ def test_an_object_that_disappears_is_named_and_made_again(place):
   with pytest.raises(CorpusError, match=f"{place}: .*; {remedy}") as error:
     opened.read(opened.theta, 2)
   assert "\n" not in str(error.value) and lost in str(error.value)
-  opened.forget_lost()
-  assert opened.manifest.groups_done == [0, 2]
+  opened.settle()
+  assert Corpus.open(place).manifest.groups_done == [0, 2]
   write_groups(opened, [1])
   whole = Corpus.open(place)
   np.testing.assert_array_equal(whole.read(whole.theta), theta)
