@@ -72,14 +72,24 @@ def exchanged(instruction: Instruction, computations: Mapping[str, Computation],
   kind = instruction.kind.removesuffix("-start")
   if kind in COLLECTIVES:
     others, size = _others(instruction, devices), bytes_of(_result(instruction), everywhere=True)
-    # An all-reduce is a reduce-scatter and an all-gather; a reduce-scatter's result is one of the parts it receives.
-    share = {"all-reduce": 2 * others / (others + 1), "reduce-scatter": others, "collective-permute": 1.0}
-    return Traffic(0.0, {kind: share.get(kind, others / (others + 1)) * size}, {kind: 1})
+    return _received(kind, others, size)
   total, inside = NOTHING, _inside(instruction, computations)
-  if _starts(inside) or not _chained(inside):
-    for part in inside.values():
+  if _chained(inside) and not _starts(inside):
+    return NOTHING
+  for name, part in inside.items():
+    kept = [user for user in inside.values() if name in user.operands]
+    if part.kind == "all-reduce" and kept and all(user.kind == "dynamic-slice" for user in kept):
+      # So a TPU's compiler writes the reduce-scatter.
+      total += _received("reduce-scatter", _others(part, devices), sum(_part(user, inside) for user in kept))
+    else:
       total += exchanged(part, computations, devices)
   return total
+
+
+def _received(kind: str, others: int, size: float) -> Traffic:
+  """Of an exchange with `others` that has a result of `size` bytes; an all-reduce is both halves of one."""
+  share = {"all-reduce": 2 * others / (others + 1), "reduce-scatter": others, "collective-permute": 1.0}
+  return Traffic(0.0, {kind: share.get(kind, others / (others + 1)) * size}, {kind: 1})
 
 
 def _inside(instruction: Instruction, computations: Mapping[str, Computation]) -> Computation:
@@ -119,7 +129,7 @@ def _result(instruction: Instruction) -> str:
 
 def _memory(instruction: Instruction, around: Computation, computations: Mapping[str, Computation]) -> float:
   """Bytes read and written; of an array that is only cut, the part that is cut out, or put in its place."""
-  if instruction.kind.endswith("-done") or instruction.kind in _NO_TRAFFIC:
+  if instruction.kind.endswith("-done") or instruction.kind in _NO_TRAFFIC or "AllocateBuffer" in instruction.rest:
     return 0.0
   shapes = [around[name].shape if name in around else "" for name in instruction.operands]
   if _is_cut(instruction.kind):
@@ -127,12 +137,11 @@ def _memory(instruction: Instruction, around: Computation, computations: Mapping
     return _part(instruction, around) * sum(bytes_of(shape) > 0 for shape in ends)
   inside = _inside(instruction, computations)
   operands, results = _passed_on(instruction, inside)
-  parameters = {int(i.rest.split(")")[0]): name for name, i in inside.items() if i.kind == "parameter"}
   read = written = 0.0
   # Where an array lies is said outside: what a fusion cuts of an array on the chip is no traffic.
   for number, shape in enumerate(shapes):
     if number not in operands and bytes_of(shape):
-      read += _read(shape, parameters.get(number), inside)
+      read += _read(shape, _parameter(inside, number), inside, computations) if inside else bytes_of(shape)
   put = {i.shape.split("{")[0]: _part(i, inside) for i in inside.values() if i.kind == "dynamic-update-slice"}
   for number, array in enumerate(arrays(_result(instruction))):
     if number not in results and bytes_of(array):
@@ -140,12 +149,23 @@ def _memory(instruction: Instruction, around: Computation, computations: Mapping
   return read + written
 
 
-def _read(shape: str, name: str | None, inside: Computation) -> float:
-  """Of an operand of a fusion, whose name within is that."""
-  users = [i for i in inside.values() if name in i.operands]
-  if users and all(_is_cut(i.kind) and i.operands[0] == name for i in users):
-    return sum(_part(i, inside) for i in users if i.kind != "dynamic-update-slice")
-  return bytes_of(shape)
+def _read(shape: str, name: str, inside: Computation, computations: Mapping[str, Computation]) -> float:
+  """Of an operand of a fusion, whose name within is that; fused instructions may be fusions again."""
+  whole, parts = bytes_of(shape, everywhere=True), 0.0
+  for user in inside.values():
+    for number in [number for number, operand in enumerate(user.operands) if operand == name]:
+      nested = _inside(user, computations)
+      if user.kind == "dynamic-update-slice" and not number:
+        continue  # it is written in place
+      if _is_cut(user.kind) and not number:
+        parts += _part(user, inside)
+      else:
+        parts += _read(shape, _parameter(nested, number), nested, computations) if nested else whole
+  return min(whole, parts)
+
+
+def _parameter(inside: Computation, number: int) -> str:
+  return next((name for name, i in inside.items() if i.kind == "parameter" and i.rest.startswith(f"{number})")), "")
 
 
 def _passed_on(instruction: Instruction, inside: Computation) -> tuple[set[int], set[int]]:
