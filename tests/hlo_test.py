@@ -83,7 +83,7 @@ CHAIN = """HloModule chain
   %w = bf16[16,4]{1,0} get-tuple-element(%p), index=3
   %two = s32[] constant(2)
   %next = s32[]{:S(6)} add(%i, %two)
-  %step = (f32[3,3]{1,0}, bf16[2,4]{1,0}, bf16[16,4]{1,0}) fusion(%s, %w, %x), SAME{{1}: (0, {}), {2}: (1, {})}, calls=%go_on
+  %step = (f32[3,3], bf16[2,4], bf16[16,4]) fusion(%s, %w, %x), SAME{{1}: (0, {}), {2}: (1, {})}, calls=%go_on
   %y = f32[3,3]{1,0} get-tuple-element(%step), index=0
   %s.1 = bf16[2,4]{1,0} get-tuple-element(%step), index=1
   %w.1 = bf16[16,4]{1,0} get-tuple-element(%step), index=2
