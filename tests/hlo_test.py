@@ -173,6 +173,17 @@ ENTRY %main (a: f32[8]) -> f32[8] {{
   assert hlo.traffic(text, 8).received == {"all-reduce": 2 * 0.75 * 32}
 
 
+def test_a_loop_whose_end_is_data_runs_as_often_as_is_said():
+  def power(x, count):
+    return jax.lax.fori_loop(0, count, lambda _, y: y @ x, x)
+
+  arguments = jnp.zeros((16, 16)), jnp.int32(3)
+  assert hlo.products(jax.make_jaxpr(power)(*arguments).jaxpr, turns=5.0) == 5 * 2 * 16**3
+  text = jax.jit(power).lower(*arguments).compile().as_text()
+  once, often = (hlo.traffic(text, 1, turns).memory for turns in (1.0, 5.0))
+  assert often > once + 4 * 3 * 16 * 16 * 4 - 1
+
+
 def test_products_are_counted_through_scans_and_gradients():
   weights, x = jnp.zeros((5, 7, 7)), jnp.zeros((3, 7))
 

@@ -45,8 +45,8 @@ def _sum(a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
 NOTHING = Traffic(0.0, {}, {})
 
 
-def traffic(text: str, devices: int) -> Traffic:
-  """Of a program that all `devices` run together."""
+def traffic(text: str, devices: int, turns: float = 1.0) -> Traffic:
+  """Of a program that all `devices` run together; `turns` of a loop whose end is data, on average."""
   computations, entry = parsed(text)
   known: dict[str, Traffic] = {}
 
@@ -57,7 +57,7 @@ def traffic(text: str, devices: int) -> Traffic:
         total += Traffic(_memory(instruction, around, computations), {}, {})
         total += exchanged(instruction, computations, devices)
         if instruction.kind == "while":
-          total += of(instruction.attribute("body")).times(trips(instruction, around, computations))
+          total += of(instruction.attribute("body")).times(trips(instruction, around, computations, turns))
         elif instruction.kind in ("call", "conditional", "async-start"):
           for called in re.findall(r"(?:to_apply|calls|branch_computations=\{)=?%?([\w.-]+)", instruction.rest):
             total += of(called)
@@ -190,8 +190,8 @@ def _part(instruction: Instruction, around: Computation) -> float:
   return bytes_of(last(instruction.shape) or instruction.shape, everywhere=True)
 
 
-def products(jaxpr: Any) -> float:
-  """FLOP of the matrix products and convolutions of a traced program; the body of a scan as often as it runs."""
+def products(jaxpr: Any, turns: float = 1.0) -> float:
+  """FLOP of the matrix products and convolutions of a traced program; loops as often as they run, see `traffic`."""
   total = 0.0
   for equation in jaxpr.eqns:
     kind = equation.primitive.name
@@ -203,5 +203,6 @@ def products(jaxpr: Any) -> float:
       kernel, numbers = equation.invars[1].aval.shape, equation.params["dimension_numbers"]
       total += 2.0 * equation.outvars[0].aval.size * math.prod(kernel) / kernel[numbers.rhs_spec[0]]
     for inner in jax.extend.core.jaxprs_in_params(equation.params):
-      total += products(inner) * (equation.params["length"] if kind == "scan" else 1)
+      repeats = {"scan": equation.params.get("length", 1.0), "while": turns}
+      total += products(inner, turns) * repeats.get(kind, 1.0)
   return total

@@ -64,10 +64,10 @@ def last(shape: str) -> str:
   return found[-1] if found else ""
 
 
-def trips(loop: Instruction, around: Computation, computations: Mapping[str, Computation]) -> int:
+def trips(loop: Instruction, around: Computation, computations: Mapping[str, Computation], unknown: float) -> float:
   """How often a loop runs; the counter is an entry of its tuple that is compared with a constant.
 
-  Of any other form, the largest constant of its condition.
+  Of any other form, the largest constant of its condition; `unknown` where there is none.
   """
   if known := re.search(r'known_trip_count":\{"n":"(\d+)"', loop.rest):
     return int(known[1])
@@ -79,7 +79,7 @@ def trips(loop: Instruction, around: Computation, computations: Mapping[str, Com
     step = _step(_entry([i for i in body.values() if i.kind == "tuple"][-1], index), body)
     if end is not None:
       return -(-(end - (begin or 0)) // (step or 1))
-  return max((value for name in condition if (value := _constant(name, condition)) is not None), default=1)
+  return max((value for name in condition if (value := _constant(name, condition)) is not None), default=unknown)
 
 
 def _entry(made: Instruction | None, index: int) -> str:

@@ -96,6 +96,7 @@ class Program(NamedTuple):
   arguments: tuple[Any, ...]
   needed: float
   done: float  # with what is computed again for the gradient
+  turns: float = 1.0  # of a loop whose end is data, on average
 
 
 def shapes_on(tree: Any, placed: Any) -> Any:
@@ -169,6 +170,8 @@ def corpus(experiment: config.Experiment, mesh: Any) -> Program:
   task, recipe, devices = tasks.get(experiment.task), experiment.recipe, list(mesh.devices.flat)
   data = task.load(experiment.data_dir)
   steps, runs = recipe.steps(data), experiment.corpus.group_size
+  checkpoints = min(experiment.corpus.checkpoints, steps)
+  turns = steps / checkpoints  # steps from one to the next
 
   def train(shared, initial, rates, key, saved):
     return population.train_and_measure(task, recipe, shared[0], initial, rates, shared[1], key, saved)
@@ -177,12 +180,12 @@ def corpus(experiment: config.Experiment, mesh: Any) -> Program:
     jax.ShapeDtypeStruct((len(devices), runs, task.spec.size), jnp.float32),
     jax.ShapeDtypeStruct((len(devices), runs), jnp.float32),
     jax.eval_shape(lambda: jax.random.split(jax.random.key(0), len(devices))),
-    jax.ShapeDtypeStruct((len(devices), min(experiment.corpus.checkpoints, steps)), jnp.int32),
+    jax.ShapeDtypeStruct((len(devices), checkpoints), jnp.int32),
   )
   shared = jax.eval_shape(lambda: (data, jnp.asarray(recipe.decay(data))))
   one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), rows)
-  flop = len(devices) * hlo.products(jax.make_jaxpr(train)(shared, *one).jaxpr)
-  return Program(sharding.on_each(train, devices), (shared, *rows), flop, flop)
+  flop = len(devices) * hlo.products(jax.make_jaxpr(train)(shared, *one).jaxpr, turns)
+  return Program(sharding.on_each(train, devices), (shared, *rows), flop, flop, turns)
 
 
 PROGRAMS = {"train": training, "sample": sampling, "corpus": corpus}
@@ -197,7 +200,7 @@ def measured(program: Program, chip: Chip, devices: int) -> dict[str, Any]:
   """What one chip holds, moves and takes; of a compiled program."""
   began = time.monotonic()
   compiled = program.function.lower(*program.arguments).compile()
-  memory, moved = compiled.memory_analysis(), hlo.traffic(compiled.as_text(), devices)
+  memory, moved = compiled.memory_analysis(), hlo.traffic(compiled.as_text(), devices, program.turns)
   seconds = {
     "products": program.done / devices / chip.flops,
     "memory": moved.memory / chip.memory_bandwidth,
