@@ -174,12 +174,16 @@ ENTRY %main (a: f32[8]) -> f32[8] {{
 
 
 def test_a_loop_whose_end_is_data_runs_as_often_as_is_said():
+  """One that may end before a number does not."""
+
   def power(x, count):
     return jax.lax.fori_loop(0, count, lambda _, y: y @ x, x)
 
   arguments = jnp.zeros((16, 16)), jnp.int32(3)
   assert hlo.products(jax.make_jaxpr(power)(*arguments).jaxpr, turns=5.0) == 5 * 2 * 16**3
   text = jax.jit(power).lower(*arguments).compile().as_text()
+  ended = jax.make_jaxpr(lambda x: jax.lax.while_loop(lambda y: y[0, 0] < 7, lambda y: y @ y, x))(arguments[0])
+  assert hlo.products(ended.jaxpr, turns=5.0) == 7 * 2 * 16**3
   once, often = (hlo.traffic(text, 1, turns).memory for turns in (1.0, 5.0))
   assert often > once + 4 * 3 * 16 * 16 * 4 - 1
 

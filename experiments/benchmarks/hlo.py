@@ -203,6 +203,12 @@ def products(jaxpr: Any, turns: float = 1.0) -> float:
       kernel, numbers = equation.invars[1].aval.shape, equation.params["dimension_numbers"]
       total += 2.0 * equation.outvars[0].aval.size * math.prod(kernel) / kernel[numbers.rhs_spec[0]]
     for inner in jax.extend.core.jaxprs_in_params(equation.params):
-      repeats = {"scan": equation.params.get("length", 1.0), "while": turns}
-      total += products(inner, turns) * repeats.get(kind, 1.0)
+      repeats = _turns(equation, turns) if kind == "while" else equation.params["length"] if kind == "scan" else 1.0
+      total += products(inner, turns) * repeats
   return total
+
+
+def _turns(loop: Any, unknown: float) -> float:
+  """The constant that a loop's condition compares with, as of compiled loops."""
+  compared = [value for eqn in loop.params["cond_jaxpr"].eqns if eqn.primitive.name == "lt" for value in eqn.invars]
+  return max((float(value.val) for value in compared if isinstance(value, jax.extend.core.Literal)), default=unknown)
