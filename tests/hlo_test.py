@@ -188,6 +188,40 @@ def test_a_loop_whose_end_is_data_runs_as_often_as_is_said():
   assert often > once + 4 * 3 * 16 * 16 * 4 - 1
 
 
+ENDS_EARLY = """HloModule ends
+
+%before (i.1: s32[]) -> pred[] {
+  %i.1 = s32[] parameter(0)
+  %n = s32[] constant(500)
+  ROOT %less = pred[] compare(%i.1, %n), direction=LT
+}
+
+%condition (p.1: (s32[], f32[8])) -> pred[] {
+  %p.1 = (s32[], f32[8]{0}) parameter(0)
+  %no = pred[] constant(false)
+  %i = s32[] get-tuple-element(%p.1), index=0
+  ROOT %more = pred[] fusion(%i), kind=kLoop, calls=%before
+}
+
+%body (p: (s32[], f32[8])) -> (s32[], f32[8]) {
+  %p = (s32[], f32[8]{0}) parameter(0)
+  %j = s32[] get-tuple-element(%p), index=0
+  %x = f32[8]{0} get-tuple-element(%p), index=1
+  %y = f32[8]{0} negate(%x)
+  ROOT %t = (s32[], f32[8]{0}) tuple(%j, %y)
+}
+
+ENTRY %main (a: (s32[], f32[8])) -> (s32[], f32[8]) {
+  %a = (s32[], f32[8]{0}) parameter(0)
+  ROOT %loop = (s32[], f32[8]{0}) while(%a), condition=%condition, body=%body
+}
+"""
+
+
+def test_a_loop_that_may_end_early_counts_to_the_number_it_ends_at():
+  assert hlo.traffic(ENDS_EARLY, 1, turns=2.5).memory == 500 * 2 * 32
+
+
 def test_products_are_counted_through_scans_and_gradients():
   weights, x = jnp.zeros((5, 7, 7)), jnp.zeros((3, 7))
 

@@ -2,8 +2,9 @@
 
 A loop counts as often as it runs, which compilers' own counts leave out. Arrays
 that a TPU keeps on the chip itself (memory spaces above 0) are no traffic of its
-main memory. An exchange that goes on beside other instructions is written inside
-of each of them: it counts where it starts.
+main memory; others count without the padding of their layout. An exchange that
+goes on beside other instructions is written inside of each of them: it counts
+where it starts.
 """
 
 from __future__ import annotations

@@ -79,7 +79,9 @@ def trips(loop: Instruction, around: Computation, computations: Mapping[str, Com
     step = _step(_entry([i for i in body.values() if i.kind == "tuple"][-1], index), body)
     if end is not None:
       return -(-(end - (begin or 0)) // (step or 1))
-  return max((value for name in condition if (value := _constant(name, condition)) is not None), default=unknown)
+  fused = [computations[called] for i in condition.values() if (called := i.attribute("calls")) in computations]
+  found = [_constant(name, part) for part in (condition, *fused) for name in part]
+  return max((value for value in found if value is not None), default=unknown)
 
 
 def _entry(made: Instruction | None, index: int) -> str:
