@@ -16,7 +16,7 @@ NAMES = ("topology", "task", "program")  # of a row
 HEAD = (
   "program",
   "chips",
-  "mesh",
+  "mesh, or runs of a group",
   "GB given",
   "GB beside",
   "fits",
