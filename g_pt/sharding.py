@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import contextvars
 import dataclasses
+import functools
 import math
 import re
 from typing import Any
@@ -174,6 +175,39 @@ def activation(x: jax.Array, *axes: str | None) -> jax.Array:
   parts = [math.prod(mesh.shape[name] for name in over[axis]) for axis in axes]
   cut = [over[axis] if size % count == 0 else None for axis, size, count in zip(axes, x.shape, parts)]
   return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, PartitionSpec(*cut)))
+
+
+def gathered(kernel: jax.Array, path: str) -> jax.Array:
+  """Of a model, inside jit: the weights of that path whole over `fsdp`; their gradient is cut as they are.
+
+  They are exchanged in the type that they come in, and once where they are kept
+  for the gradient. Left to itself the compiler passes parts of them round beside
+  every product, those of the gradient again.
+  """
+  mesh = _TRACED_FOR.get()
+  if mesh is None or mesh.shape["fsdp"] == 1:
+    return kernel
+  cut = spec_of(path, kernel.shape, mesh)
+  whole = PartitionSpec(*[None if axis == "fsdp" else axis for axis in cut])
+  return _resharded(NamedSharding(mesh, cut), NamedSharding(mesh, whole), kernel)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _resharded(before: NamedSharding, after: NamedSharding, x: jax.Array) -> jax.Array:
+  """From one sharding to another, and its gradient back."""
+  return jax.lax.with_sharding_constraint(jax.lax.with_sharding_constraint(x, before), after)
+
+
+def _resharded_forward(before, after, x):
+  return _resharded(before, after, x), None
+
+
+def _resharded_backward(before, after, _, gradient):
+  del after
+  return (jax.lax.with_sharding_constraint(gradient, before),)
+
+
+_resharded.defvjp(_resharded_forward, _resharded_backward)
 
 
 def shard_batch(tree: PyTree, mesh: Mesh, axis: int = 0) -> PyTree:

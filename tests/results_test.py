@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from experiments.results import answers, collect, readme, sampling
+from experiments.results import answers, collect, readme, sampling, tpu
 from g_pt import workdir
 from g_pt.errors import UserError
 
@@ -92,6 +92,32 @@ def test_what_a_variant_found_stands_in_the_column_of_its_experiment(monkeypatch
   workdir.write_json(tmp_path / "digits_loss_truncated.json", content({"extrapolation": found}))
   *_, row = answers.table().splitlines()
   assert ":truncated" in row and "| 0.300; 0.310; 0.250; 0.100 | - | - | - | - |" in row
+
+
+def test_a_program_of_a_tpu_is_a_row_with_what_bounds_it(monkeypatch, tmp_path):
+  row = {
+    "topology": "v5e:4x4",
+    "task": "mnist",
+    "program": "train",
+    "mesh": "fsdp=16",
+    "chips": 16,
+    "argument_bytes": 8e8,
+    "temporary_bytes": 17e9,
+    "fits": False,
+    "flop": 3.414e12,
+    "memory_bytes": 1.06e10,
+    "received_bytes": {"all-reduce": 2.9e8, "all-gather": 7.1e8},
+    "seconds": {"products": 0.0173, "memory": 0.0129, "interconnect": 0.0086},
+    "share_of_peak": 0.997,
+    "share_of_peak_in_rings": 0.5,
+  }
+  monkeypatch.setattr(tpu, "KEPT", tmp_path / "tpu.json")
+  assert tpu.table().count("\n") == 1
+  workdir.write_json(tpu.KEPT, {"compiler": "libtpu 1", "results": [row, row | {"received_bytes": {}}]})
+  *_, first, second = tpu.table().splitlines()
+  sizes = "0.80 | 17.0 | no | 3.41 | 10.6 | all-gather 0.71, all-reduce 0.29"
+  assert first == f"| mnist, train | 16 of v5e:4x4 | fsdp=16 | {sizes} | 17.3 (products) | 100% | 50% |"
+  assert "| none | 17.3" in second
 
 
 def test_a_variant_is_named_by_its_configuration(tmp_path, monkeypatch):

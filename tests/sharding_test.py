@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.benchmarks import hlo
 from g_pt import sharding
 from g_pt.checkpointing import Checkpoints
 from g_pt.corpus.pairs import Runs, pair_source
@@ -134,6 +135,33 @@ def test_devices_hold_a_part_of_the_state_and_do_a_part_of_the_work(step_of, tra
   assert "all-reduce" in shared.as_text() and "all-gather" in shared.as_text()
   assert "all-reduce" not in alone.as_text() and "all-gather" not in alone.as_text()
   assert shared.cost_analysis()["flops"] < 0.5 * alone.cost_analysis()["flops"]
+
+
+def test_weights_are_gathered_once_for_a_product_and_its_gradient():
+  mesh = sharding.make_mesh(MESHES["1x8"])
+  paths = {"a": "blocks/qkv/kernel", "b": "blocks/attention_out/kernel"}
+  rng = np.random.default_rng(0)
+  weights = {name: jnp.asarray(rng.normal(size=(16, 16), scale=0.1), jnp.float32) for name in paths}
+  x = jnp.asarray(rng.normal(size=(64, 16)), jnp.float32)
+
+  def loss(weights, x):
+    a, b = (sharding.gathered(weights[name], path) for name, path in paths.items())
+    return jnp.sum(sharding.activation(jnp.tanh(sharding.activation(x @ a, "batch", None)) @ b, "batch", None) ** 2)
+
+  def gradient(weights, x):
+    with sharding.traced_for(mesh):
+      return jax.grad(loss)(weights, sharding.activation(x, "batch", None))
+
+  specs = {name: sharding.spec_of(path, (16, 16), mesh) for name, path in paths.items()}
+  placed = jax.device_put(weights, {name: jax.sharding.NamedSharding(mesh, spec) for name, spec in specs.items()})
+  x = jax.device_put(x, sharding.replicated(mesh))
+  program = jax.jit(gradient).lower(placed, x).compile()
+  found, alone = program(placed, x), jax.grad(loss)(weights, x)
+  for name in paths:
+    assert found[name].sharding.is_equivalent_to(placed[name].sharding, 2)
+    np.testing.assert_allclose(found[name], alone[name], rtol=1e-5, atol=1e-5)
+  moved = hlo.traffic(program.as_text(), 8)
+  assert moved.count["all-gather"] == 2 and moved.received["all-gather"] == 2 * 16 * 16 * 4 * 7 / 8
 
 
 def test_a_checkpoint_of_eight_devices_is_one_of_any_mesh(trained, tmp_path):

@@ -1,13 +1,14 @@
 """What one device moves when it runs a compiled program, read off the program's text.
 
-A loop counts as often as its condition lets it run, which compilers' own counts
-leave out. Arrays that a TPU keeps on the chip itself (memory spaces above 0) are
-no traffic of its main memory.
+A loop counts as often as it runs, which compilers' own counts leave out. Arrays
+that a TPU keeps on the chip itself (memory spaces above 0) are no traffic of its
+main memory; others count without the padding of their layout. An exchange that
+goes on beside other instructions is written inside of each of them: it counts
+where it starts.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 import math
 import re
@@ -15,22 +16,12 @@ from typing import Any, NamedTuple
 
 import jax.extend
 
+from experiments.benchmarks.hlo_text import Computation, Instruction, arrays, bytes_of, last, parsed, trips
+
 COLLECTIVES = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
-_BITS = {"pred": 8, "s8": 8, "u8": 8, "bf16": 16, "f16": 16, "s16": 16, "u16": 16, "f32": 32, "s32": 32, "u32": 32}
-# Names for what is elsewhere, and loops, whose bodies are counted.
-_NO_TRAFFIC = {"parameter", "tuple", "get-tuple-element", "bitcast", "constant", "while", "conditional", "call", "iota"}
-_ARRAY = re.compile(r"\b([a-z]+[0-9]*)\[([0-9,]*)\](?:\{[^}]*?(?:S\((\d+)\))?\})?")
-_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.-]+) = (\(.*?\)|\S+) ([\w-]+)\((.*)$")
-_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.-]+) \(.*\{$")
-
-
-class Instruction(NamedTuple):
-  shape: str
-  kind: str  # its operation
-  rest: str  # operands and attributes
-
-
-Computation = Mapping[str, Instruction]
+# Names for what is elsewhere, and what is made of instructions that are counted.
+_NO_TRAFFIC = ("parameter", "tuple", "get-tuple-element", "bitcast", "constant", "iota")
+_NO_TRAFFIC += ("while", "conditional", "call", "async-start", "async-update", "partition-id")
 
 
 class Traffic(NamedTuple):
@@ -52,23 +43,22 @@ def _sum(a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
   return {kind: a.get(kind, 0) + b.get(kind, 0) for kind in {**a, **b}}
 
 
-def traffic(text: str, devices: int) -> Traffic:
-  """Of a program that all `devices` run together."""
+NOTHING = Traffic(0.0, {}, {})
+
+
+def traffic(text: str, devices: int, turns: float = 1.0) -> Traffic:
+  """Of a program that all `devices` run together; `turns` of a loop whose end is data, on average."""
   computations, entry = parsed(text)
   known: dict[str, Traffic] = {}
 
   def of(name: str) -> Traffic:
     if name not in known:
-      total = Traffic(0.0, {}, {})
-      for instruction in computations[name].values():
-        total += _of_instruction(instruction, computations[name], computations, devices)
+      around, total = computations[name], NOTHING
+      for instruction in around.values():
+        total += Traffic(_memory(instruction, around, computations), {}, {})
+        total += exchanged(instruction, computations, devices)
         if instruction.kind == "while":
-          condition, body = (_attribute(instruction.rest, key) for key in ("condition", "body"))
-          total += of(body).times(trips(computations[condition]))
-        elif instruction.kind in ("fusion", "custom-call"):
-          # Exchanges that go on beside a product are inside of one instruction with it; its memory is counted above.
-          called = _attribute(instruction.rest, "calls")
-          total += of(called)._replace(memory=0.0) if called in computations else Traffic(0.0, {}, {})
+          total += of(instruction.attribute("body")).times(trips(instruction, around, computations, turns))
         elif instruction.kind in ("call", "conditional", "async-start"):
           for called in re.findall(r"(?:to_apply|calls|branch_computations=\{)=?%?([\w.-]+)", instruction.rest):
             total += of(called)
@@ -78,59 +68,115 @@ def traffic(text: str, devices: int) -> Traffic:
   return of(entry)
 
 
-def parsed(text: str) -> tuple[dict[str, dict[str, Instruction]], str]:
-  """Instructions by name of every computation, and the name of the first that runs."""
-  computations: dict[str, dict[str, Instruction]] = defaultdict(dict)
-  name = entry = ""
-  for line in text.splitlines():
-    if opened := _COMPUTATION.match(line):
-      name = opened[2]
-      entry = name if opened[1] else entry
-    elif found := _INSTRUCTION.match(line):
-      computations[name][found[1]] = Instruction(found[2], found[3], found[4])
-  return computations, entry
-
-
-def trips(condition: Mapping[str, Instruction]) -> int:
-  """How often a loop runs that counts from 0 to the constant of its condition."""
-  constants = [i.rest.split(")")[0] for i in condition.values() if i.kind == "constant" and "[]" in i.shape]
-  return max((int(constant) for constant in constants if constant.isdigit()), default=1)
-
-
-def _of_instruction(
-  instruction: Instruction, around: Computation, computations: Mapping[str, Computation], devices: int
-) -> Traffic:
+def exchanged(instruction: Instruction, computations: Mapping[str, Computation], devices: int) -> Traffic:
+  """What an instruction receives, by itself or inside of the one that it is fused into."""
   kind = instruction.kind.removesuffix("-start")
-  if instruction.kind.endswith("-done") or kind in _NO_TRAFFIC:
-    return Traffic(0.0, {}, {})
-  memory = _memory(instruction, around, computations)
-  if kind not in COLLECTIVES:
-    return Traffic(memory, {}, {})
-  others = (devices - 1) / devices
-  # Of a start the shape has the operand in front of the result; several arrays may be exchanged as one.
-  started = instruction.kind.endswith("-start") and kind != "all-reduce"
-  result = bytes_of(_last(instruction.shape) if started else instruction.shape, everywhere=True)
-  whole = {"all-gather": others, "all-reduce": 2 * others, "all-to-all": others, "reduce-scatter": devices - 1}
-  return Traffic(memory, {kind: whole.get(kind, 1.0) * result}, {kind: 1})
+  if kind in COLLECTIVES:
+    others, size = _others(instruction, devices), bytes_of(_result(instruction), everywhere=True)
+    return _received(kind, others, size)
+  total, inside = NOTHING, _inside(instruction, computations)
+  if _chained(inside) and not _starts(inside):
+    return NOTHING
+  for name, part in inside.items():
+    kept = [user for user in inside.values() if name in user.operands]
+    if part.kind == "all-reduce" and kept and all(user.kind == "dynamic-slice" for user in kept):
+      # So a TPU's compiler writes the reduce-scatter.
+      total += _received("reduce-scatter", _others(part, devices), sum(_part(user, inside) for user in kept))
+    else:
+      total += exchanged(part, computations, devices)
+  return total
+
+
+def _received(kind: str, others: int, size: float) -> Traffic:
+  """Of an exchange with `others` that has a result of `size` bytes; an all-reduce is both halves of one."""
+  share = {"all-reduce": 2 * others / (others + 1), "reduce-scatter": others, "collective-permute": 1.0}
+  return Traffic(0.0, {kind: share.get(kind, others / (others + 1)) * size}, {kind: 1})
+
+
+def _inside(instruction: Instruction, computations: Mapping[str, Computation]) -> Computation:
+  fused = instruction.kind in ("fusion", "custom-call")
+  return computations.get(instruction.attribute("calls"), {}) if fused else {}
+
+
+def _chained(inside: Computation) -> bool:
+  """Whether one exchange goes through this instruction and others."""
+  return any(i.kind in COLLECTIVES and "chain_id=" in i.rest for i in inside.values())
+
+
+def _starts(inside: Computation) -> bool:
+  return any('custom_call_target="AsyncCollectiveStart"' in i.rest for i in inside.values())
+
+
+def _others(instruction: Instruction, devices: int) -> int:
+  """Devices that one exchanges with, as `{{0,1},{2,3}}`, `[groups,size]<=..` or axes of a mesh say."""
+  rest = instruction.rest
+  if found := re.search(r"replica_groups=\{\{([\d,]+)\}", rest):
+    return len(found[1].split(",")) - 1
+  if found := re.search(r"replica_groups=\[\d+,(\d+)\]<=", rest):
+    return int(found[1]) - 1
+  if found := re.search(r"replica_groups=mesh\[([^\]]*)\][^{]*\{([^}]*)\}", rest):
+    sizes = {name: int(size) for name, size in re.findall(r"'([^']+)'=(\d+)", found[1])}
+    axes = re.findall(r"'([^']+)'(?::\(\d+\)(\d+))?", found[2])
+    return math.prod(int(part) if part else sizes[name] for name, part in axes) - 1
+  return devices - 1
+
+
+def _result(instruction: Instruction) -> str:
+  """Of a start the shape has operands in front of the result; several arrays may be reduced as one."""
+  if not instruction.kind.endswith("-start") or instruction.kind == "all-reduce-start":
+    return instruction.shape
+  return arrays(instruction.shape)[0] if instruction.kind == "copy-start" else last(instruction.shape)
 
 
 def _memory(instruction: Instruction, around: Computation, computations: Mapping[str, Computation]) -> float:
   """Bytes read and written; of an array that is only cut, the part that is cut out, or put in its place."""
-  shapes = [around[name].shape if name in around else "" for name in _operands(instruction)]
+  if instruction.kind.endswith("-done") or instruction.kind in _NO_TRAFFIC or "AllocateBuffer" in instruction.rest:
+    return 0.0
+  shapes = [around[name].shape if name in around else "" for name in instruction.operands]
   if _is_cut(instruction.kind):
-    return 2 * _part(instruction, around)
-  inside = computations.get(_attribute(instruction.rest, "calls"), {})
-  parameters = {int(i.rest.split(")")[0]): name for name, i in inside.items() if i.kind == "parameter"}
-  read = 0.0
+    ends = shapes[0], _result(instruction)
+    return _part(instruction, around) * sum(bytes_of(shape) > 0 for shape in ends)
+  inside = _inside(instruction, computations)
+  operands, results = _passed_on(instruction, inside)
+  read = written = 0.0
+  # Where an array lies is said outside: what a fusion cuts of an array on the chip is no traffic.
   for number, shape in enumerate(shapes):
-    users = [i for i in inside.values() if parameters.get(number) in _operands(i)]
-    cut = users and all(_is_cut(i.kind) and _operands(i)[0] == parameters[number] for i in users)
-    # Where it lies is said outside: what a fusion cuts of an array on the chip is no traffic.
-    read += sum(_part(i, inside) for i in users) if cut and bytes_of(shape) else bytes_of(shape)
-  put = [i for i in inside.values() if i.kind == "dynamic-update-slice"]
-  roots = [i for i in put if i.shape.split("{")[0] in instruction.shape]
-  written = sum(_part(i, inside) for i in roots) if roots else bytes_of(instruction.shape)
+    if number not in operands and bytes_of(shape):
+      read += _read(shape, _parameter(inside, number), inside, computations) if inside else bytes_of(shape)
+  put = {i.shape.split("{")[0]: _part(i, inside) for i in inside.values() if i.kind == "dynamic-update-slice"}
+  for number, array in enumerate(arrays(_result(instruction))):
+    if number not in results and bytes_of(array):
+      written += put.get(array.split("{")[0], bytes_of(array))
   return read + written
+
+
+def _read(shape: str, name: str, inside: Computation, computations: Mapping[str, Computation]) -> float:
+  """Of an operand of a fusion, whose name within is that; fused instructions may be fusions again."""
+  whole, parts = bytes_of(shape, everywhere=True), 0.0
+  for user in inside.values():
+    for number in [number for number, operand in enumerate(user.operands) if operand == name]:
+      nested = _inside(user, computations)
+      if user.kind == "dynamic-update-slice" and not number:
+        continue  # it is written in place
+      if _is_cut(user.kind) and not number:
+        parts += _part(user, inside)
+      else:
+        parts += _read(shape, _parameter(nested, number), nested, computations) if nested else whole
+  return min(whole, parts)
+
+
+def _parameter(inside: Computation, number: int) -> str:
+  return next((name for name, i in inside.items() if i.kind == "parameter" and i.rest.startswith(f"{number})")), "")
+
+
+def _passed_on(instruction: Instruction, inside: Computation) -> tuple[set[int], set[int]]:
+  """Operands and results that are buffers of an exchange which only goes on; its start moves them."""
+  listed = re.search(r"output_to_operand_aliasing=\{(.*?\))\}", instruction.rest)
+  if not listed or not _chained(inside):
+    return set(), set()
+  pairs = re.findall(r"\{(\d*)\}: \((\d+),", listed[1])
+  operands = set() if _starts(inside) else {int(operand) for _, operand in pairs}
+  return operands, {int(result or 0) for result, _ in pairs}
 
 
 def _is_cut(kind: str) -> bool:
@@ -140,37 +186,13 @@ def _is_cut(kind: str) -> bool:
 def _part(instruction: Instruction, around: Computation) -> float:
   """Bytes of what is cut out of an array, or put into it."""
   if instruction.kind == "dynamic-update-slice":
-    update = _operands(instruction)[1]
+    update = instruction.operands[1]
     return bytes_of(around[update].shape, everywhere=True) if update in around else 0.0
-  return bytes_of(_last(instruction.shape) or instruction.shape, everywhere=True)
+  return bytes_of(last(instruction.shape) or instruction.shape, everywhere=True)
 
 
-def _operands(instruction: Instruction) -> list[str]:
-  return re.findall(r"%([\w.-]+)", instruction.rest.split("), ")[0])
-
-
-def _last(shape: str) -> str:
-  """The last array of a tuple that holds more than a number."""
-  arrays = [found[0] for found in _ARRAY.finditer(shape) if found[2]]
-  return arrays[-1] if arrays else ""
-
-
-def bytes_of(shape: str, everywhere: bool = False) -> float:
-  """Of all arrays of a shape in main memory, or `everywhere`."""
-  total = 0.0
-  for kind, sizes, space in _ARRAY.findall(shape):
-    if everywhere or space in ("", "0"):
-      total += _BITS.get(kind, 32) / 8 * math.prod(int(size) for size in sizes.split(",") if size)
-  return total
-
-
-def _attribute(rest: str, key: str) -> str:
-  found = re.search(rf"{key}=%?([\w.-]+)", rest)
-  return found[1] if found else ""
-
-
-def products(jaxpr: Any) -> float:
-  """FLOP of the matrix products and convolutions of a traced program; the body of a scan as often as it runs."""
+def products(jaxpr: Any, turns: float = 1.0) -> float:
+  """FLOP of the matrix products and convolutions of a traced program; loops as often as they run, see `traffic`."""
   total = 0.0
   for equation in jaxpr.eqns:
     kind = equation.primitive.name
@@ -182,5 +204,12 @@ def products(jaxpr: Any) -> float:
       kernel, numbers = equation.invars[1].aval.shape, equation.params["dimension_numbers"]
       total += 2.0 * equation.outvars[0].aval.size * math.prod(kernel) / kernel[numbers.rhs_spec[0]]
     for inner in jax.extend.core.jaxprs_in_params(equation.params):
-      total += products(inner) * (equation.params["length"] if kind == "scan" else 1)
+      repeats = _turns(equation, turns) if kind == "while" else equation.params["length"] if kind == "scan" else 1.0
+      total += products(inner, turns) * repeats
   return total
+
+
+def _turns(loop: Any, unknown: float) -> float:
+  """The constant that a loop's condition compares with, as of compiled loops."""
+  compared = [value for eqn in loop.params["cond_jaxpr"].eqns if eqn.primitive.name == "lt" for value in eqn.invars]
+  return max((float(value.val) for value in compared if isinstance(value, jax.extend.core.Literal)), default=unknown)

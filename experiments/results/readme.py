@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from experiments.results import answers, scaling
+from experiments.results import answers, scaling, tpu
 from experiments.results.collect import FOLDER
 from g_pt import command, workdir
 from g_pt.errors import UserError
@@ -123,7 +123,12 @@ def table() -> str:
   return "\n".join([f"Measured on {measured}.", "", *lines])
 
 
-TABLES: dict[str, Callable[[], str]] = {"results": table, "answers": answers.table, "scaling": scaling.table}
+TABLES: dict[str, Callable[[], str]] = {
+  "results": table,
+  "answers": answers.table,
+  "scaling": scaling.table,
+  "tpu": tpu.table,
+}
 
 
 def block(name: str) -> tuple[str, str]:

@@ -34,7 +34,8 @@ class Dense(nn.Module):
   @nn.compact
   def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... features"]:
     kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
-    y = x.reshape(-1, x.shape[-1]).astype(self.dtype) @ kernel.astype(self.dtype)
+    kernel = sharding.gathered(kernel.astype(self.dtype), "/".join([*self.path, "kernel"]))
+    y = x.reshape(-1, x.shape[-1]).astype(self.dtype) @ kernel
     if self.use_bias:
       bias = self.param("bias", nn.initializers.zeros, (self.features,))
       y = y + jnp.ones((y.shape[0], 1), self.dtype) @ bias[None].astype(self.dtype)
