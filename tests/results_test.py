@@ -3,9 +3,10 @@
 import copy
 import json
 
+import numpy as np
 import pytest
 
-from experiments.results import answers, collect, readme, sampling, tpu
+from experiments.results import answers, collect, plan, readme, sampling, tpu
 from g_pt import workdir
 from g_pt.errors import UserError
 
@@ -154,3 +155,15 @@ def test_a_summary_is_kept_with_its_command_and_processor(tmp_path, monkeypatch)
   assert kept["summaries"] == [{"seed": 3, **SUMMARY}]
   assert kept["command"] == "python main.py --config=experiments/digits_loss.py --workdir=runs/digits_loss"
   assert kept["processor"] and set(kept["versions"]) == {"jax", "jaxlib", "flax", "optax"}
+
+
+def test_the_plan_is_of_the_published_scale_and_stands_in_the_page_on_launching():
+  """2.1, 11.4 and 10 million checkpoints; twice the speed is half the time."""
+  assert plan.table(plan.DEFAULT) in (readme.README.parent / "launch/README.md").read_text()
+  plans = [plan.plan_of(task, plan.DEFAULT) for task in plan.EXPERIMENTS]
+  assert [round(found.checkpoints / 1e6) for found in plans] == [2, 11, 10]
+  fast = plan.plan_of("mnist", plan.DEFAULT._replace(share=2 * plan.DEFAULT.share))
+  np.testing.assert_allclose(fast.hours, [hours / 2 for hours in plans[0].hours])
+  assert fast.chip_hours == pytest.approx(16 * sum(fast.hours))
+  with pytest.raises(UserError, match="tpu.json: nothing of v9:1x1, mnist, corpus; run experiments.benchmarks.tpu"):
+    plan.plan_of("mnist", plan.DEFAULT._replace(topology="v9:1x1"))

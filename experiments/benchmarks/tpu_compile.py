@@ -34,6 +34,7 @@ from importlib import metadata
 from pathlib import Path
 import time
 from typing import Any, NamedTuple
+from unittest import mock
 
 import jax
 from jax.experimental import topologies
@@ -114,11 +115,12 @@ def everywhere(tree: Any, mesh: Any) -> Any:
   return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), tree)
 
 
-def experiment_of(name: str, topology: str) -> config.Experiment:
+def experiment_of(name: str, topology: str, data_dir: str | None = None) -> config.Experiment:
   trained = EXPERIMENTS[name]
   values = importlib.import_module(f"experiments.{trained.experiment}").get_config("paper")
   # Activations fit a chip beside the weights, so that nothing need be computed, or gathered, again.
   values.model.update(scan=True, remat=False, dtype="bfloat16", **trained.model)
+  values.data_dir = data_dir
   values.corpus.group_size = trained.groups.get(topology, values.corpus.group_size)
   return config.parse(values.to_dict())
 
@@ -231,6 +233,11 @@ def measured(program: Program, chip: Chip, devices: int) -> dict[str, Any]:
   }
 
 
+def as_on_accelerators() -> Any:
+  """Within it the project traces what it runs on accelerators, though a CPU is what it is traced on."""
+  return mock.patch.object(jax, "default_backend", return_value="tpu")
+
+
 def devices_of(topology: str) -> list[Any]:
   # Both cores of a chip as one device; of v4 alone this must be said.
   options = {"chip_config_name": "megacore"} if topology.startswith("v4:") else {}
@@ -256,7 +263,8 @@ def results(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
         runs = experiment.corpus.group_size
         shown = {"train": axes, "sample": f"data={len(devices)}", "corpus": f"{runs} runs"}[name]
         about = {"topology": topology, "task": task, "program": name, "mesh": shown}
-        yield about | measured(PROGRAMS[name](experiment, mesh), chip, len(devices))
+        with as_on_accelerators():
+          yield about | measured(PROGRAMS[name](experiment, mesh), chip, len(devices))
 
 
 def keep(path: Path, result: dict[str, Any]) -> None:

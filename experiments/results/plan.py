@@ -4,7 +4,9 @@
 
 A program's least time on a chip is what its compiler and published figures give
 (`tpu.json`, see experiments/benchmarks/tpu_compile.py); `share` of that speed is
-taken to be reached, which nothing here has measured. With t for a program's least time,
+taken to be reached, which nothing here has measured. A step of an episode takes some
+microseconds of any chip, so that Cartpole's corpus takes longer than said. With t for a
+program's least time,
 
   storage      4 bytes * runs * checkpoints * parameters
   corpus       chip hours = runs / runs of a group * t(corpus) / share / 3600
@@ -36,6 +38,9 @@ class Assumed(NamedTuple):
   price: float  # US dollars a chip hour
 
 
+DEFAULT = Assumed("v5e:4x4", 0.4, 1.2)
+
+
 class Plan(NamedTuple):
   checkpoints: int
   storage: float  # bytes
@@ -63,8 +68,7 @@ def plan_of(task: str, assumed: Assumed) -> Plan:
 def samples(experiment: config.Experiment) -> int:
   """Of alignment (on training and on test runs) and of one update: nearly all that evaluation samples."""
   alignment: Any = experiment.evaluate["alignment"]
-  one_update: Any = experiment.evaluate["one_update"]
-  return 2 * alignment.networks * alignment.prompts + one_update.networks
+  return 2 * alignment.networks * alignment.prompts + experiment.optimizers.networks
 
 
 def _row(task: str, program: str, topology: str) -> dict[str, Any]:
@@ -75,10 +79,15 @@ def _row(task: str, program: str, topology: str) -> dict[str, Any]:
   raise UserError(f"{tpu.KEPT}: nothing of {', '.join(wanted)}; run experiments.benchmarks.tpu_compile")
 
 
+def _time(hours: float) -> str:
+  parts = ((f"{hours:.1f} h", 1), (f"{60 * hours:.0f} min", 1 / 60), (f"{3600 * hours:.0f} s", 0))
+  return next(text for text, least in parts if hours >= least)
+
+
 def cells(name: str, plan: Plan, assumed: Assumed) -> list[str]:
-  hours = [f"{value:.1f} h" if value >= 1 else f"{60 * value:.0f} min" for value in plan.hours]
-  cost = f"${plan.chip_hours * assumed.price:,.0f}"
-  return [name, f"{plan.checkpoints / 1e6:.1f}M", f"{plan.storage / 1e9:.0f} GB", *hours, f"{plan.chip_hours:,.0f}", cost]
+  hours = map(_time, plan.hours)
+  size = f"{plan.checkpoints / 1e6:.1f}M", f"{plan.storage / 1e9:.0f} GB"
+  return [name, *size, *hours, f"{plan.chip_hours:,.0f}", f"${plan.chip_hours * assumed.price:,.0f}"]
 
 
 def lines(assumed: Assumed) -> Iterator[Sequence[str]]:
@@ -89,15 +98,15 @@ def lines(assumed: Assumed) -> Iterator[Sequence[str]]:
   yield cells("all", sum(others, first), assumed)
 
 
-def table(assumed: Assumed = Assumed("v5e:4x4", 0.4, 1.2)) -> str:
+def table(assumed: Assumed) -> str:
   return "\n".join(f"| {' | '.join(line)} |" for line in lines(assumed))
 
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-  parser.add_argument("--topology", default="v5e:4x4")
-  parser.add_argument("--share", type=float, default=0.4, help="of the least time's speed that is reached")
-  parser.add_argument("--price", type=float, default=1.2, help="US dollars a chip hour")
+  parser.add_argument("--topology", default=DEFAULT.topology)
+  parser.add_argument("--share", type=float, default=DEFAULT.share, help="of the least time's speed that is reached")
+  parser.add_argument("--price", type=float, default=DEFAULT.price, help="US dollars a chip hour")
   arguments = parser.parse_args()
   print(table(Assumed(arguments.topology, arguments.share, arguments.price)))
 
