@@ -94,8 +94,11 @@ def manifest_of(task: Task, recipe: Recipe, config: CorpusConfig, seed: int) -> 
 def recorded_numbers(task: Task, recipe: Recipe, data: Any) -> list[str]:
   """Names of all that is recorded of a checkpoint."""
   theta = jax.ShapeDtypeStruct((1, task.spec.size), jnp.float32)
-  judged = task.measurement.part(data, recipe, "recorded")
-  return sorted(jax.eval_shape(functools.partial(population.evaluate, task), theta, judged))
+
+  def numbers(theta: Array, data: Any) -> dict[str, Array]:
+    return population.evaluate(task, theta, task.measurement.part(data, recipe, "recorded"))
+
+  return sorted(jax.eval_shape(numbers, theta, task.example(data)))
 
 
 def open_matching(path: Place, wanted: Manifest, writable: bool = False, process: int = 0) -> Corpus:
@@ -127,7 +130,8 @@ def generate(task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: 
   CorpusError, naming the fields that differ, where `path` holds a corpus of other
   settings, or where the other processes make nothing any more.
   """
-  save_points(config, recipe.steps(data), seed, 0)  # what cannot be made is refused before anything is written
+  # What cannot be made is refused before anything is written.
+  save_points(config, recipe.steps(task.example(data)), seed, 0)
   wanted, process = manifest_of(task, recipe, config, seed), jax.process_index()
   if process == 0:
     if not exists(path):
@@ -189,7 +193,8 @@ def _maker(
   corpus: Corpus, task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: Any, devices: Sequence[Any]
 ) -> Callable[[Sequence[int]], tuple[list[population.RunGroup], list[np.ndarray]]]:
   """Groups -> all of their runs, and the steps [run, checkpoint] that are kept of them."""
-  steps, decay = recipe.steps(data), jnp.asarray(recipe.decay(data))
+  example = task.example(data)
+  steps, decay = recipe.steps(example), jnp.asarray(recipe.decay(example))
   init = jax.jit(functools.partial(initial_parameters, task))
 
   def train(shared, *of_group) -> population.RunGroup:

@@ -1,7 +1,7 @@
 """The table of tasks: the one place to register."""
 
 from g_pt.errors import UserError
-from g_pt.tasks import cartpole, cifar10, digits, mnist
+from g_pt.tasks import cartpole, cifar10, digits, family, mnist
 from g_pt.tasks.base import Measurement, Metric, Network, Task, Training
 from g_pt.tasks.population import RunGroup
 
@@ -9,12 +9,14 @@ TASKS: dict[str, Task] = {task.name: task for task in (digits.TASK, mnist.TASK, 
 
 
 def get(name: str) -> Task:
-  """The task of that name, which may also be that of a TFDS image-classification set.
+  """The task of that name, which may also be that of a family, or of a TFDS image-classification set.
 
   Raises ValueError, naming the tasks there are, if it is neither.
   """
   if name in TASKS:
     return TASKS[name]
+  if family.is_name(name):
+    return family.task(name)
   try:
     return mnist.task(name)
   except UserError as error:

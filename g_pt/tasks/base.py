@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 import numpy as np
 
+from g_pt.keys import fold
 from g_pt.parameters import HiddenLayer, Parameters, ParameterSpec
 
 Stacked = PyTree[Float[Array, "... run"]]  # the parameters of many networks
@@ -151,6 +152,17 @@ class Task:
   network: Network
   measurement: Measurement
   training: Training
+  # Of a family of data sets (data, key) -> one of them, which all else above and below takes as its data; None: the
+  # data are one set.
+  draw: Callable[[Data, Array], Data] | None = None
+
+  def data_of(self, data: Data, key: Array) -> Data:
+    """What the runs of a group learn from, by the group's key; for use inside jit."""
+    return data if self.draw is None else self.draw(data, fold(key, "data set"))
+
+  def example(self, data: Data) -> Data:
+    """Shapes of what a group learns from, or the data themselves where they are one set."""
+    return data if self.draw is None else jax.eval_shape(self.draw, data, jax.random.key(0))
 
   @property
   def spec(self) -> ParameterSpec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 import functools
 import math
+from typing import Any
 
 import jax
 from jax import lax
@@ -123,12 +124,13 @@ def task(
   classifier: Classifier,
   hidden_layers: tuple[HiddenLayer, ...],
   input_shape: tuple[int, ...],
-  load: Callable[[str | None], Images],
+  load: Callable[[str | None], Any],
   metrics: Mapping[str, Metric],
   recipe: SupervisedRecipe,
   minibatch: Callable[[Images, Int[Array, "example"], Array], Examples] = random_minibatch,
+  draw: Callable[[Any, Array], Images] | None = None,
 ) -> Task:
-  """A Task for one classifier: records test and train loss (nats) and error (percent)."""
+  """A Task for one classifier: records test and train loss (nats) and error (percent). With `draw`, of a family."""
 
   def init(key: Array) -> Parameters:
     return classifier.init(key, jnp.zeros((1, *input_shape)))["params"]
@@ -157,6 +159,7 @@ def task(
       run=functools.partial(train_runs, objective),
       optimizers=OPTIMIZERS,
       inputs=inputs,
-      seen=seen,
+      seen=seen if draw is None else lambda sources: sources,
     ),
+    draw=draw,
   )

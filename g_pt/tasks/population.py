@@ -71,7 +71,8 @@ def train_and_measure(
   key: Array,
   saved: Int[Array, "checkpoint"],
 ) -> RunGroup:
-  """The runs of `task.training.run`, each checkpoint measured on the part `recorded`."""
+  """The runs of `task.training.run`, each checkpoint measured on the part `recorded`; of a family, on their own set."""
+  data = task.data_of(data, key)
   theta = task.training.run(recipe, data, initial, learning_rate, decay, key, saved)
   theta = jnp.swapaxes(theta, 0, 1)
   return RunGroup(theta, evaluate_runs(task, theta, task.measurement.part(data, recipe, "recorded")))

@@ -1,0 +1,152 @@
+"""Data sets drawn from sources: ten classes, each of some source and in a view of its own, with labels in random order.
+
+One architecture learns many data sets: the runs of a group share one, which
+follows from the group's key, so that no image need be kept in a corpus. A
+data set is one source as it is (a quarter), one source whose classes are turned
+and mirrored each in its own way (a quarter), or a mix of classes of all. Each has
+a contrast, half of them a smooth warp, and pixels of mean 0 and deviation 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+from jax.scipy.ndimage import map_coordinates
+from jaxtyping import Array, Float, Int
+import numpy as np
+
+from g_pt.errors import ConfigError
+from g_pt.tasks.datasets import Examples, Images
+from g_pt.tasks.pooling import pooled
+
+VIEWS = 8  # turns and mirrorings of a square
+_CONTRAST = (0.7, 1.4)  # powers of pixels
+_WARP = 0.08  # of the side: deviation of how far a pixel moves
+_KNOTS = 3  # of a warp, along each axis
+
+
+class Pool(NamedTuple):
+  """Images of all classes of all sources, filled up to one number by zeros; pixels from 0 to 1."""
+
+  images: Float[Array | np.ndarray, "class example side side"]
+  count: Int[Array | np.ndarray, "class"]
+
+
+class Sources(NamedTuple):
+  """What data sets are drawn from; images of the pool `test` are in none that a network trains on."""
+
+  train: Pool
+  test: Pool
+  first: Int[Array | np.ndarray, "source"]  # class of each source, the others follow
+  classes: Int[Array | np.ndarray, "source"]  # how many it has
+
+
+class Sizes(NamedTuple):
+  """How large a data set is."""
+
+  classes: int = 10
+  train: int = 400  # images of a class
+  test: int = 100  # of a class; half of them are recorded, half final
+
+
+def sources_of(data: Sequence[Images], side: int) -> Sources:
+  """Data sets as sources, their images pooled to `side` x `side`; pixels that are no bytes are brought to 0 to 1."""
+  pools = []
+  for parts in ([part.train for part in data], [_joined(part.recorded, part.final) for part in data]):
+    of_class = [
+      _stretched(pooled(np.asarray(part.images), side))[np.asarray(part.labels) == label]
+      for part in parts
+      for label in range(int(np.max(part.labels)) + 1)
+    ]
+    most = max(map(len, of_class))
+    images = np.zeros((len(of_class), most, side, side), np.float32)
+    for into, some in zip(images, of_class):
+      into[: len(some)] = some
+    pools.append(Pool(images, np.array([len(some) for some in of_class], np.int32)))
+  classes = np.array([int(np.max(part.train.labels)) + 1 for part in data], np.int32)
+  train, test = pools
+  return Sources(train, test, np.concatenate([[0], np.cumsum(classes)[:-1]]).astype(np.int32), classes)
+
+
+def _joined(*parts: Examples) -> Examples:
+  return Examples(*(np.concatenate([np.asarray(x) for x in both]) for both in zip(*parts)))
+
+
+def _stretched(images: np.ndarray) -> np.ndarray:
+  low, high = images.min(), images.max()
+  return images if low >= 0 and high <= 1 else (images - low) / (high - low)
+
+
+def check(sources: Sources, sizes: Sizes) -> None:
+  """Raises ConfigError where there are too few classes."""
+  there = int(np.max(np.asarray(sources.classes)))
+  if there < sizes.classes:
+    raise ConfigError(f"classes: {sizes.classes} of one source are wanted, the largest has {there}")
+
+
+def draw(sources: Sources, sizes: Sizes, key: Array) -> Images:
+  """A data set; images are flat, and networks take them as they are."""
+  class_key, image_key, look_key = jax.random.split(key, 3)
+  classes, views = _classes(sources, sizes.classes, class_key)  # in random order
+  look = _look(look_key, sources.train.images.shape[-1])
+
+  def part(pool: Pool, count: int, key: Array) -> Array:
+    def of_one(chosen: Array, view: Array, key: Array) -> Array:
+      index = jax.random.randint(key, (count,), 0, jnp.asarray(pool.count)[chosen])
+      return look(_viewed(jnp.asarray(pool.images)[chosen, index], view))
+
+    return jax.vmap(of_one)(classes, views, jax.random.split(key, sizes.classes))
+
+  train, test = (
+    part(pool, count, jax.random.fold_in(image_key, number))
+    for number, (pool, count) in enumerate(((sources.train, sizes.train), (sources.test, sizes.test)))
+  )
+  mean, deviation = train.mean(), train.std()
+  train, test = ((x.reshape(*x.shape[:2], -1) - mean) / deviation for x in (train, test))
+  half = sizes.test // 2
+  return Images(_labelled(train), _labelled(test[:, :half]), _labelled(test[:, half:]))
+
+
+def _labelled(images: Float[Array, "class example pixel"]) -> Examples:
+  labels = jnp.repeat(jnp.arange(images.shape[0]), images.shape[1])
+  return Examples(images.reshape(-1, images.shape[2]), labels)
+
+
+def _classes(sources: Sources, count: int, key: Array) -> tuple[Int[Array, "class"], Int[Array, "class"]]:
+  """Which classes of the pools, and the view that each is seen in."""
+  kind_key, source_key, class_key, view_key = jax.random.split(key, 4)
+  kind = jax.random.randint(kind_key, (), 0, 4)  # 0: a source as it is, 1: a source in views, 2 and 3: a mix
+  first, classes = jnp.asarray(sources.first), jnp.asarray(sources.classes)
+  source = jax.random.categorical(source_key, jnp.where(classes >= count, 0.0, -jnp.inf))
+  every = jnp.arange(sources.train.count.shape[0])
+  of_source = (every >= first[source]) & (every < first[source] + classes[source])
+  wanted = of_source | (kind > 1)
+  chosen = jnp.argsort(jnp.where(wanted, jax.random.uniform(class_key, every.shape), 2.0))[:count]
+  views = jax.random.randint(view_key, (count,), 0, VIEWS)
+  return chosen, jnp.where(kind == 1, views, 0)
+
+
+def _viewed(images: Float[Array, "example side side"], view: Int[Array, ""]) -> Float[Array, "example side side"]:
+  """Turned by `view % 4` quarters, from 4 on mirrored first."""
+  turns = [lambda x, k=k, m=m: jnp.rot90(x[:, :, ::-1] if m else x, k, (1, 2)) for m in (0, 1) for k in range(4)]
+  return lax.switch(view, turns, images)
+
+
+def _look(key: Array, side: int):
+  """A contrast and perhaps a warp, the same for all images of a data set."""
+  contrast_key, warp_key, whether_key = jax.random.split(key, 3)
+  low, high = np.log(_CONTRAST)
+  power = jnp.exp(jax.random.uniform(contrast_key, (), minval=low, maxval=high))
+  knots = side * _WARP * jax.random.normal(warp_key, (2, _KNOTS, _KNOTS))
+  moved = jax.image.resize(knots, (2, side, side), "cubic") * jax.random.bernoulli(whether_key)
+  places = jnp.stack(jnp.meshgrid(jnp.arange(side), jnp.arange(side), indexing="ij")) + moved
+
+  def look(images: Float[Array, "example side side"]) -> Float[Array, "example side side"]:
+    warped = jax.vmap(lambda image: map_coordinates(image, list(places), 1, mode="nearest"))(images)
+    return jnp.maximum(warped, 0.0) ** power
+
+  return look
