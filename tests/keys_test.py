@@ -16,6 +16,7 @@ MICROBATCH = range(4)  # part of a split key, which is the key with its number f
 PATHS = (
   ("corpus", "run", NUMBER),
   ("corpus", "group", NUMBER),
+  ("corpus", "group", NUMBER, "data set"),
   ("corpus", "save_points", NUMBER),
   ("statistics", "units"),
   ("statistics", "prompt_range"),
