@@ -13,6 +13,7 @@ keep_compiled_programs()
 from pathlib import Path
 import shlex
 import sys
+import traceback
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -43,7 +44,8 @@ def main(_) -> None:
   given = _COORDINATOR.value, _PROCESSES.value, _PROCESS.value
   if _MULTIHOST.value or any(value is not None for value in given):
     processes.join(processes.Job(*given, _JOIN_TIMEOUT.value), Path(_WORKDIR.value))
-  stages.run(experiment, Path(_WORKDIR.value), _STAGE.value, shlex.join(["python", *sys.argv]))
+  with processes.loss_of_others_told(lambda: "what is done stays"):
+    stages.run(experiment, Path(_WORKDIR.value), _STAGE.value, shlex.join(["python", *sys.argv]))
 
 
 def _parse_flags(arguments: list[str]) -> list[str]:
@@ -58,9 +60,12 @@ if __name__ == "__main__":
     app.run(main, flags_parser=_parse_flags)
   except errors.UserError as error:
     print(f"main.py: {error}", file=sys.stderr)
-    sys.exit(2)
+    processes.leave(2)
   except DivergenceError as error:
     print(f"main.py: {error}", file=sys.stderr)
-    sys.exit(1)
+    processes.leave(1)
   except processes.Preempted as stopped:
     print(f"main.py: {stopped}", file=sys.stderr)
+  except Exception:  # a fault of the program
+    traceback.print_exc()
+    processes.leave(1)

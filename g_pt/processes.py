@@ -17,11 +17,12 @@ import sys
 import threading
 import time
 from types import FrameType
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import jax
 from jax.experimental import multihost_utils
 from jaxtyping import PyTree
+import numpy as np
 
 from g_pt import workdir
 from g_pt.errors import UserError
@@ -89,6 +90,22 @@ def _end(message: str) -> None:
   """Ends this process at once, as the others may be gone: nothing waits for them."""
   print(f"main.py: {message}", file=sys.stderr, flush=True)
   os._exit(3)
+
+
+def leave(status: int) -> NoReturn:
+  """Ends this process; one of several at once, as it would wait for others that wait for it. So they are told, too."""
+  if jax.distributed.is_initialized():
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+  sys.exit(status)
+
+
+def all_say(yes: bool) -> bool:
+  """Whether every process says so; to be asked by all at once."""
+  if jax.process_count() == 1:
+    return yes
+  return bool(np.all(multihost_utils.process_allgather(np.array(yes))))
 
 
 def first() -> bool:

@@ -144,7 +144,8 @@ def _source(job: Job, opened: Corpus, split: Split) -> PairSource | Stored:
   metric = job.task.metric(experiment.metric)
   targets = sort_targets(values, metric, experiment.train.pairs, experiment.split.only_up_to)
   size = values.size * job.task.spec.size * opened.theta.dtype.numpy_dtype.itemsize
-  if not fits(size) if experiment.train.stream is None else experiment.train.stream:
+  stream = experiment.train.stream
+  if not processes.all_say(fits(size)) if stream is None else stream:
     if processes.first():
       print(f"{opened.path}: {size / 1e9:.3g} GB of checkpoints, read while training goes on")
     return Stored(lambda run, checkpoint: opened.read_points(split.train[run], chosen[checkpoint]), targets)

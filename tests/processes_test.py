@@ -1,6 +1,7 @@
 """Several processes of one job, real ones: they make what one would, are told who is missing, and end when asked."""
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -45,9 +46,10 @@ def start(process_environment):
   """(workdir, processes, flags) -> the running processes of one job."""
   running = []
 
-  def start(directory, count, *flags, present=None):
+  def start(directory, count, *flags, present=None, port=None):
     command = [sys.executable, "main.py", f"--config={CONFIG}", f"--workdir={directory}", *TINY]
-    place = [f"--coordinator=127.0.0.1:{free_port()}", f"--processes={count}", "--join_timeout=20"] if count > 1 else []
+    place = [f"--coordinator=127.0.0.1:{port or free_port()}", f"--processes={count}", "--join_timeout=20"]
+    place = place if count > 1 else []
     for process in range(count) if present is None else present:
       number = [f"--process={process}"] if count > 1 else []
       options = {"cwd": ROOT, "env": process_environment, "text": True}
@@ -127,6 +129,25 @@ def test_processes_that_are_killed_train_as_one(start, alone, tmp_path, count, k
     assert checkpoints(tmp_path)[-1] < 24
   finish(start(tmp_path, count, *flags))
   assert_trained_alike(tmp_path, alone)
+
+
+def test_an_error_of_one_process_ends_all(start, alone, tmp_path):
+  """What it reads is damaged; the other, to whom it is not, would wait for it for ever."""
+  good, damaged = alone / workdir.CORPUS, tmp_path / "damaged"
+  shutil.copytree(good, damaged)
+  for file in (path for path in (damaged / "theta" / "c").rglob("*") if path.is_file()):
+    content = bytearray(file.read_bytes())
+    content[: len(content) // 2 : 512] = bytes(len(content[: len(content) // 2 : 512]))
+    file.write_bytes(content)
+  flags, port = ("--stage=train", "--config.train.stream=True"), free_port()
+  jobs = [
+    job
+    for number, corpus in enumerate((good, damaged))
+    for job in start(tmp_path / "w", 2, *flags, f"--config.corpus.path={corpus}", present=[number], port=port)
+  ]
+  (first, told_first), (second, told_second) = ended(jobs)
+  assert second == 2 and f"main.py: {damaged}: " in told_second and "delete that file" in told_second
+  assert first not in (0, None) and LOST in told_first, told_first[-3000:]
 
 
 @pytest.mark.parametrize("count", [1, 2])

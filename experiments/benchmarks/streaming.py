@@ -26,6 +26,7 @@ import importlib
 import json
 import os
 from pathlib import Path
+import sys
 import time
 from typing import Any
 
@@ -55,6 +56,8 @@ def repeated(source: Corpus, path: Path, size: float) -> Corpus:
     manifest, runs=runs, settings=manifest.settings | {"runs": runs}, groups_done=[], seconds=0.0
   )
   made = Corpus.open(path, writable=True) if (path / "manifest.json").exists() else Corpus.create(path, wanted)
+  if made.manifest.runs != runs or manifest.runs % manifest.group_size:
+    sys.exit(f"{path}: {made.manifest.runs} runs, not whole groups of {runs}: another --workdir, or --corpus")
   missing = [group for group in range(wanted.num_groups) if group not in made.manifest.groups_done]
   with progress.bar(wanted.num_groups, initial=wanted.num_groups - len(missing), desc="corpus", unit="group") as bar:
     for group in missing:

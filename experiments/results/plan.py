@@ -59,7 +59,8 @@ def plan_of(task: str, assumed: Assumed) -> Plan:
   rows = {program: _row(task, program, assumed.topology) for program in ("corpus", "train", "sample")}
   least = {program: max(row["seconds"].values()) / assumed.share / 3600 for program, row in rows.items()}
   chips, checkpoints = rows["train"]["chips"], experiment.corpus.runs * experiment.corpus.checkpoints
-  corpus = experiment.corpus.runs / experiment.corpus.group_size * least["corpus"] / chips
+  runs_of_group = int(rows["corpus"]["mesh"].split()[0])
+  corpus = experiment.corpus.runs / runs_of_group * least["corpus"] / chips
   evaluation = samples(experiment) / SAMPLED * least["sample"]
   hours = corpus, experiment.train.steps * least["train"], evaluation
   return Plan(checkpoints, 4.0 * checkpoints * tasks.get(experiment.task).spec.size, hours, chips * sum(hours))

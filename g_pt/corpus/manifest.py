@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 import dataclasses
 import json
 from typing import Any
 
 from g_pt.corpus import storage
-from g_pt.errors import CorpusError, first_line
+from g_pt.errors import CorpusError
 
 MANIFEST = "manifest.json"
 FORMAT = 2  # 1, and corpora that name none: a chunk was a whole group
@@ -45,22 +46,15 @@ class Manifest:
 
 def exists(path: storage.Place) -> bool:
   """Whether a corpus is at a folder or URL, whole or begun."""
-  return _content(storage.place_of(path), MANIFEST) is not None
-
-
-def check_reachable(path: storage.Place) -> None:
-  """CorpusError where there is no such bucket, or none that this process may look into."""
-  place = storage.place_of(path)
-  try:
-    storage.names(place, MANIFEST)
-  except (ValueError, OSError, RuntimeError) as error:
-    raise CorpusError(f"{place}: {first_line(error)}") from None
+  return storage.read_bytes(storage.place_of(path), MANIFEST) is not None
 
 
 def read_manifest(path: storage.Place) -> Manifest:
   """Raises CorpusError where there is none, or one of another format, or one that cannot be understood."""
   place = storage.place_of(path)
-  file, content = f"{place}/{MANIFEST}", _content(place, MANIFEST)
+  # Before the first one, which has what they said once they are taken away.
+  others = [storage.read_bytes(place, name) for name in other_manifests(place)]
+  file, content = f"{place}/{MANIFEST}", storage.read_bytes(place, MANIFEST)
   if content is None:
     raise CorpusError(f"{place}: no corpus here ({MANIFEST} is missing)")
   try:
@@ -71,17 +65,9 @@ def read_manifest(path: storage.Place) -> Manifest:
         f"{file}: {found}, and this version reads format {FORMAT}; make the corpus again by --stage=corpus, "
         f"after deleting {path} or with another place in --config.corpus.path"
       )
-    return _merged(Manifest(**fields), place)
+    return _merged(Manifest(**fields), [json.loads(other) for other in others if other is not None])
   except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
     raise CorpusError(f"{file}: not a corpus manifest: {error}") from None
-
-
-def _content(place: storage.Place, name: str) -> bytes | None:
-  """Of a file; CorpusError where the place cannot be looked at."""
-  try:
-    return storage.read_bytes(place, name)
-  except (ValueError, OSError, RuntimeError) as error:
-    raise CorpusError(f"{place}: {name} cannot be read: {first_line(error)}") from None
 
 
 def other_manifests(place: storage.Place) -> list[str]:
@@ -89,10 +75,9 @@ def other_manifests(place: storage.Place) -> list[str]:
   return [name for name in storage.names(place, "manifest.") if name != MANIFEST and name.endswith(".json")]
 
 
-def _merged(manifest: Manifest, place: storage.Place) -> Manifest:
+def _merged(manifest: Manifest, others: Sequence[Mapping[str, Any]]) -> Manifest:
   """With what the other processes of a job have made; the seconds are those of the slowest."""
   done, seconds = set(manifest.groups_done), manifest.seconds
-  for name in other_manifests(place):
-    fields = json.loads(storage.read_bytes(place, name) or b"{}")
+  for fields in others:
     done, seconds = done | {*fields["groups_done"]}, max(seconds, fields["seconds"])
   return dataclasses.replace(manifest, groups_done=sorted(done), seconds=seconds)

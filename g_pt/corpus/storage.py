@@ -7,10 +7,13 @@
     memory://NAME           this process's memory, for tests
 
 A file in a folder and an object in a bucket are both written whole or not at all.
+What cannot be done is a CorpusError that names the place.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
 import os
 from pathlib import Path
 import re
@@ -18,7 +21,7 @@ from typing import Any
 
 import tensorstore as ts
 
-from g_pt.errors import CorpusError
+from g_pt.errors import CorpusError, first_line
 
 Place = Path | str  # str: a URL
 
@@ -55,25 +58,37 @@ def context_of(place: Place) -> ts.Context | None:
 
 def read_bytes(place: Place, name: str) -> bytes | None:
   """The content of a file; None where there is none."""
-  found = _files(place).read(name).result()
+  with _told(place, f"{name} cannot be read"):
+    found = _files(place).read(name).result()
   return found.value if found.state == "value" else None
 
 
 def write_bytes(place: Place, name: str, content: bytes) -> None:
   """Writes a file that is either whole or as it was."""
-  _files(place).write(name, content).result()
+  with _told(place, f"{name} cannot be written"):
+    _files(place).write(name, content).result()
 
 
 def delete(place: Place, name: str) -> None:
   """Takes a file away, if it is there."""
-  _files(place).write(name, None).result()
+  with _told(place, f"{name} cannot be taken away"):
+    _files(place).write(name, None).result()
 
 
 def names(place: Place, prefix: str) -> list[str]:
   """All files below a place whose names begin so, sorted."""
   beyond = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-  found = _files(place).list(ts.KvStore.KeyRange(prefix, beyond)).result()
+  with _told(place, "its files cannot be listed"):
+    found = _files(place).list(ts.KvStore.KeyRange(prefix, beyond)).result()
   return sorted(name.decode() for name in found if name.startswith(prefix.encode()))
+
+
+@contextlib.contextmanager
+def _told(place: Place, what: str) -> Iterator[None]:
+  try:
+    yield
+  except (ValueError, OSError, RuntimeError) as error:
+    raise CorpusError(f"{place}: {what}: {first_line(error)}") from None
 
 
 def _files(place: Place) -> ts.KvStore:

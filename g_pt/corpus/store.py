@@ -25,6 +25,7 @@ import fcntl
 import math
 import os
 from pathlib import Path
+import re
 import socket
 from typing import Any
 
@@ -33,11 +34,13 @@ import numpy as np
 import tensorstore as ts
 
 from g_pt.corpus import storage
-from g_pt.corpus.manifest import MANIFEST, Manifest, check_reachable, other_manifests, read_manifest
+from g_pt.corpus.manifest import MANIFEST, Manifest, other_manifests, read_manifest
 from g_pt.errors import CorpusError, first_line
 from g_pt.workdir import json_bytes
 
 _BLOCK = 2**25  # bytes of chunks read at once; they lie in memory beside what they are copied to
+# What says nothing about the data.
+_OUT_OF_REACH = "UNAVAILABLE|ABORTED|PERMISSION_DENIED|UNAUTHENTICATED|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED"
 _CHUNK = 2**16  # bytes; what a pair costs to read alone
 
 
@@ -98,7 +101,7 @@ class Corpus:
   @classmethod
   def create(cls, path: storage.Place, manifest: Manifest) -> Corpus:
     """A new corpus without groups. Arrays first: a manifest means that they are there."""
-    check_reachable(path)
+    storage.names(storage.place_of(path), MANIFEST)  # in a bucket that is not there, arrays would be tried for ever
     corpus = cls(path, manifest, writable=True)
     storage.write_bytes(corpus.path, MANIFEST, json_bytes(dataclasses.asdict(manifest)))
     return corpus
@@ -122,7 +125,11 @@ class Corpus:
       yield
       return
     place = self.path / f".writing.{self._process}"
-    with place.open("a+") as lock:
+    try:
+      opened = place.open("a+")
+    except OSError as error:
+      raise CorpusError(f"{self.path}: cannot be written to: {error.strerror}") from None
+    with opened as lock:
       try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
       except OSError:
@@ -142,6 +149,9 @@ class Corpus:
     self.forget_lost()
     if self.manifest != before or others:
       with self.writing():
+        others = other_manifests(self.path)
+        self.reread()
+        self.forget_lost()
         storage.write_bytes(self.path, MANIFEST, json_bytes(dataclasses.asdict(self.manifest)))
         for name in others:
           storage.delete(self.path, name)
@@ -187,7 +197,8 @@ class Corpus:
       write.result()
 
   def _name(self, group: int, seconds: float) -> None:
-    done = sorted({*self.manifest.groups_done, group})
+    found = read_manifest(self.path)  # another job may have been here
+    done = sorted({*self.manifest.groups_done, *found.groups_done, group})
     self.manifest = dataclasses.replace(
       self.manifest, groups_done=done, seconds=round(self.manifest.seconds + seconds, 3)
     )
@@ -235,8 +246,11 @@ class Corpus:
     try:
       return view.read().result()
     except (ValueError, OSError, RuntimeError) as error:
-      again = "delete that file, and --stage=corpus makes its group again"
-      remedy = "import it again" if self.manifest.imported else again
+      remedy = "delete that file, and --stage=corpus makes its group again"
+      if re.match(_OUT_OF_REACH, str(error)) or isinstance(error, OSError):
+        remedy = "once it can be reached, the same command goes on"
+      elif self.manifest.imported:
+        remedy = "import it again"
       raise CorpusError(f"{self.path}: {first_line(error)}; {remedy}") from None
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import contextlib
 import itertools
 import os
+from pathlib import Path
 from typing import Any
 
 import grain
@@ -20,10 +21,13 @@ from jaxtyping import Array
 import numpy as np
 
 from g_pt import sharding
-from g_pt.corpus.pairs import Pairs, PairSource, Places, Stored, draw_places, read_pairs
+from g_pt.corpus.pairs import Pairs, PairSource, Places, Stored, Targets, draw_places, read_pairs
 from g_pt.train.step import Step
 
-_SHARE = 0.5  # of a device's memory that a corpus may take
+# Of a device's memory that a corpus may take: the host keeps it too, which on a CPU is the same memory.
+_SHARE = 0.25
+# What a container may take, by Linux's control groups, of both versions.
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _AHEAD = 4  # batches that are read before they are asked for
 _READERS = 2  # threads; each lets TensorStore read many chunks at once
 
@@ -38,7 +42,11 @@ def _memory(device: Any) -> float:
   found = device.memory_stats()
   if found and "bytes_limit" in found:
     return found["bytes_limit"]
-  return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / jax.local_device_count()
+  limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+  for file in map(Path, _LIMITS):
+    if file.exists() and (text := file.read_text().strip()).isdigit():
+      limits.append(int(text))
+  return min(limits) / jax.local_device_count()
 
 
 @contextlib.contextmanager
@@ -60,10 +68,13 @@ def _batches(step: Step, source: Stored, key: Array, first: int) -> grain.IterDa
   shape = config.microbatches, config.batch_size // config.microbatches
   targets, key = jax.device_put((source.targets, key), _host_device())
   on_host = source._replace(targets=jax.tree.map(np.asarray, targets))
-  draw = jax.jit(lambda number: draw_places(targets, config.pairs, step.pair_key(key, number), config.batch_size))
+
+  @jax.jit
+  def draw(targets: Targets, key: Array, number: Any) -> Places:
+    return draw_places(targets, config.pairs, step.pair_key(key, number), config.batch_size)
 
   def read(number: int) -> Pairs:
-    places = Places(*(np.asarray(x).reshape(shape) for x in draw(number)))
+    places = Places(*(np.asarray(x).reshape(shape) for x in draw(targets, key, number)))
 
     def part(columns: np.ndarray) -> Pairs:
       pairs = read_pairs(on_host, Places(*(x[:, columns].ravel() for x in places)))

@@ -44,7 +44,7 @@ class TrainConfig(Settings):
   behaviour: float = limited(0.0, least=0)
   behaviour_inputs: int = limited(64, least=1)
   pairs: PairsConfig = PairsConfig()
-  # Whether pairs are read from disk while steps run. None: where the corpus would take over half of a device's memory.
+  # Whether pairs are read from disk while steps run. None: where the corpus takes over a quarter of a device's memory.
   stream: bool | None = None
   log_every: int = limited(50, least=1)  # steps
   checkpoint_every: int = limited(500, least=1)
