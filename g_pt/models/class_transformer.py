@@ -10,6 +10,7 @@ Shape suffixes: B batch, U unit, C class, P pixel, T token, W width, E width of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 import functools
 from typing import NamedTuple
@@ -124,7 +125,11 @@ class Block(nn.Module):
 
 
 class ClassTransformer(nn.Module):
-  """(noised change, start, timestep, start metric, prompted metric, data set) -> the change x0, in units of `scale`."""
+  """(noised change, start, timestep, start metric, prompted metric, data set) -> the change x0, in units of `scale`.
+
+  What it adds to a linear guess of x0 is counted in that guess's error; every block
+  looks at the sum as it is so far.
+  """
 
   config: ClassTransformerConfig
   scale: Graph  # of changes, by kind: arrays that are broadcast over units and classes
@@ -133,6 +138,8 @@ class ClassTransformer(nn.Module):
   def __call__(
     self,
     noised: Graph,  # with a leading batch, as all that follows but `told`
+    guess: Graph,
+    error: Float[Array, "batch"],
     start: Layers,
     timestep: Float[Array, "batch"],
     start_metric: Float[Array, "batch"],
@@ -149,8 +156,9 @@ class ClassTransformer(nn.Module):
       Dense(c.width, name="encode_output")(jnp.stack([noised.output, seen.output], axis=2)),
     )
     relation = jnp.broadcast_to(told.relation[None], (batch, classes, classes, told.relation.shape[2]))
+    heads = self._heads()
     for block in range(c.depth):
-      change = self._decoded(parts, condition, f"estimate_{block}")
+      change = _estimate(heads, parts, guess, error)
       about = self._looked_at(start, change, told)
       parts = Parts(
         parts.edge + Dense(c.edge_width, name=f"look_edge_{block}")(about.edge),
@@ -159,20 +167,15 @@ class ClassTransformer(nn.Module):
       )
       between = jnp.concatenate([relation, about.relation], axis=3)
       parts = Block(c, name=f"block_{block}")(parts, between, condition)
-    return self._decoded(parts, condition, "decode")
+    return _estimate(heads, parts, guess, error)
 
-  def _decoded(self, parts: Parts, condition, name: str) -> Graph:
-    zeros = nn.initializers.zeros
-    gain = 1 + Dense(OF_EDGE + OF_UNIT + 1, kernel_init=zeros, name=f"{name}_gain")(condition)
-    edge, unit, output = jnp.split(gain, [OF_EDGE, OF_EDGE + OF_UNIT], axis=1)
-    return Graph(
-      edge[:, None, None] * Dense(OF_EDGE, kernel_init=zeros, name=f"{name}_edge")(_normalise(parts.edge)),
-      unit[:, None] * Dense(OF_UNIT, kernel_init=zeros, name=f"{name}_unit")(_normalise(parts.unit)),
-      output * Dense(1, kernel_init=zeros, name=f"{name}_output")(_normalise(parts.output))[:, :, 0],
-    )
+  def _heads(self) -> list[Dense]:
+    """From edges, units and outputs to the numbers of a graph; the same after every block."""
+    sizes = {"edge": OF_EDGE, "unit": OF_UNIT, "output": 1}
+    return [Dense(size, kernel_init=nn.initializers.zeros, name=f"decode_{name}") for name, size in sizes.items()]
 
   def _looked_at(self, start: Layers, change: Graph, told: Known) -> Looks:
-    """What the networks after `change` do, and how the loss on Gaussian classes would have it changed."""
+    """What the networks after `change` do, and how the loss on Gaussian classes would change it."""
 
     def one(start: Layers, change: Graph) -> Looks:
       scaled = jax.tree.map(jnp.multiply, change, self.scale)
@@ -199,6 +202,12 @@ class ClassTransformer(nn.Module):
 
     summed = embed(timestep, "timestep") + embed(start_metric, "start_metric")
     return nn.silu(Dense(c.width, name="condition")(nn.silu(summed + embed(prompted_metric, "prompted_metric"))))
+
+
+def _estimate(heads: Sequence[Dense], parts: Parts, guess: Graph, error: Float[Array, "batch"]) -> Graph:
+  edge, unit, output = (head(_normalise(part)) for head, part in zip(heads, parts))
+  added = Graph(edge, unit, output[:, :, 0])
+  return jax.tree.map(lambda x, by: x + error.reshape(-1, *[1] * (by.ndim - 1)) * by, guess, added)
 
 
 class Looks(NamedTuple):

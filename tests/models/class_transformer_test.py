@@ -35,15 +35,20 @@ def inputs_of(classes, seed=1):
   return jax.vmap(lambda row: graph.unflatten(row, UNITS, classes))(numbers), start
 
 
+def with_guess(noised, start):
+  """A guess of the change, and its error."""
+  return noised, jax.tree.map(lambda x: x / 2, noised), jnp.array([0.4, 0.1]), start
+
+
 @pytest.fixture(scope="module")
 def model():
   """(classes, noised, start, told) -> output, by weights none of which is 0."""
   module = ClassTransformer(CONFIG, SCALE)
-  weights = jax.jit(module.init)(jax.random.key(0), *inputs_of(3), *SCALARS, told_of(3)[1])
+  weights = jax.jit(module.init)(jax.random.key(0), *with_guess(*inputs_of(3)), *SCALARS, told_of(3)[1])
   leaves, form = jax.tree.flatten(weights)
   rng = np.random.default_rng(2)
   weights = jax.tree.unflatten(form, [x + jnp.float32(0.2 * rng.normal(size=x.shape)) for x in leaves])
-  return jax.jit(lambda noised, start, told: module.apply(weights, noised, start, *SCALARS, told))
+  return jax.jit(lambda noised, start, told: module.apply(weights, *with_guess(noised, start), *SCALARS, told))
 
 
 def close(found, wanted):
@@ -88,3 +93,10 @@ def test_what_it_is_told_counts(model):
 def test_settings_are_checked():
   with pytest.raises(ValueError, match="width: 9 is not a multiple of the 2 heads"):
     ClassTransformerConfig(width=9, heads=2)
+
+
+def test_untrained_it_gives_the_guess():
+  module, (noised, start) = ClassTransformer(CONFIG, SCALE), inputs_of(3)
+  inputs = *with_guess(noised, start), *SCALARS, told_of(3)[1]
+  weights = jax.jit(module.init)(jax.random.key(0), *inputs)
+  close(jax.jit(module.apply)(weights, *inputs), inputs[1])
