@@ -19,6 +19,7 @@ LAYERS = (
   ("corpus",),
   ("models", "diffusion", "optimizers"),
   ("generator",),
+  ("family_generator",),
   ("train", "description"),
   ("gpt",),
   ("trained",),
