@@ -33,14 +33,15 @@ class FamilyGenerator:
   module: nn.Module
   schedule: schedule.Schedule
   scale: Graph
+  example: Known  # of one data set: the shapes of what the model is told
 
-  def init(self, key: Array, told: Known) -> PyTree:
-    """Random weights of the model; of a data set shapes alone count."""
+  def init(self, key: Array) -> PyTree:
+    """Random weights of the model."""
     start = self.layers(jnp.zeros((1, self.spec.size)))
     units, classes = start.outgoing.shape[1:]
     change = self._graphs(jnp.zeros((1, graph.size(units, classes))), units, classes)
     scalar = jnp.zeros(1)
-    return self.module.init(key, change, change, scalar, start, scalar, scalar, scalar, told)
+    return self.module.init(key, change, change, scalar, start, scalar, scalar, scalar, self.example)
 
   def layers(self, theta: Float[Array, "net parameter"]) -> Layers:
     """Flat networks -> their layers, each with the net in front."""

@@ -1,5 +1,7 @@
 """Networks for one data set go to what diffusion sees and back, and hidden units may change places all the way."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,13 +36,13 @@ def generator(toy):
   )
   scale = Graph(jnp.full((1, 1, 3), 0.5), jnp.full((1, 2), 0.3), jnp.full((1,), 0.2))
   module = ClassTransformer(CONFIG, scale)
-  return FamilyGenerator(task.spec, task.metric("test_loss"), module, make_schedule("cosine", 100), scale)
+  return FamilyGenerator(task.spec, task.metric("test_loss"), module, make_schedule("cosine", 100), scale, TOLD)
 
 
 @pytest.fixture(scope="module")
 def weights(generator):
   """None of them 0."""
-  leaves, form = jax.tree.flatten(jax.jit(generator.init)(jax.random.key(0), TOLD))
+  leaves, form = jax.tree.flatten(jax.jit(generator.init)(jax.random.key(0)))
   rng = np.random.default_rng(2)
   return jax.tree.unflatten(form, [x + jnp.float32(0.1 * rng.normal(size=x.shape)) for x in leaves])
 
@@ -66,7 +68,7 @@ def test_what_can_be_said_of_a_change_comes_back(generator):
 def test_the_scale_brings_every_kind_of_number_to_one_size(generator):
   start, target = theta(generator, 1), theta(generator, 2)
   unscaled = Graph(jnp.ones((1, 1, 3)), jnp.ones((1, 2)), jnp.ones(1))
-  plain = FamilyGenerator(generator.spec, generator.metric, generator.module, generator.schedule, unscaled)
+  plain = dataclasses.replace(generator, scale=unscaled)
   changes = plain._graphs(plain.encode(target, start, TOLD), 4, CLASSES)
   scaled = jax.tree.map(lambda x, size: x / size[None], changes, scale_of(changes))
   for kind in (scaled.edge[..., 0], scaled.edge[..., 2], scaled.unit[..., 0], scaled.unit[..., 1], scaled.output):
@@ -92,7 +94,7 @@ def test_loss_and_samples_keep_the_order_of_hidden_units(generator, weights):
 
 
 def test_the_loss_is_of_the_linear_guess_until_something_is_learned(generator):
-  weights = jax.jit(generator.init)(jax.random.key(0), TOLD)
+  weights = jax.jit(generator.init)(jax.random.key(0))
   drawn = pairs(generator)
   loss, estimate = jax.jit(generator.denoising_loss)(weights, drawn, jax.random.key(3), TOLD)
   assert loss.shape == (NETWORKS,) and estimate.shape == drawn.target.shape

@@ -161,6 +161,7 @@ def sampling(experiment: config.Experiment, mesh: Any) -> Program:
   mesh = sharding.make_mesh(sharding.MeshConfig(data=mesh.size), list(mesh.devices.flat))
   step = step_of(experiment, mesh)
   made, size, key = step.generator, step.task.spec.size, jax.eval_shape(lambda: jax.random.key(0))
+  assert isinstance(made, generator.Generator)
   weights = jax.eval_shape(made.init, key)
 
   def update(weights, theta, own, prompt, key, noise):

@@ -21,6 +21,7 @@ from jaxtyping import Array
 import numpy as np
 
 from g_pt import sharding
+from g_pt.corpus.families import FamilySource
 from g_pt.corpus.pairs import Pairs, PairSource, Places, Stored, Targets, draw_places, read_pairs
 from g_pt.train.step import Step
 
@@ -50,9 +51,11 @@ def _memory(device: Any) -> float:
 
 
 @contextlib.contextmanager
-def feeding(step: Step, source: PairSource | Stored, key: Array, first: int) -> Iterator[Iterator[PairSource | Pairs]]:
+def feeding(
+  step: Step, source: PairSource | FamilySource | Stored, key: Array, first: int
+) -> Iterator[Iterator[PairSource | FamilySource | Pairs]]:
   """What the steps after `first` take as their source, each in turn; `key` is that of all steps."""
-  if isinstance(source, PairSource):
+  if not isinstance(source, Stored):
     yield itertools.repeat(sharding.place(source, step.mesh))
     return
   batches = iter(_batches(step, source, key, first))

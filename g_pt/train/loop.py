@@ -12,6 +12,7 @@ import numpy as np
 
 from g_pt import processes, progress, sharding, workdir
 from g_pt.checkpointing import Checkpoints, History
+from g_pt.corpus.families import FamilySource
 from g_pt.corpus.pairs import PairSource, Stored
 from g_pt.keys import stream
 from g_pt.train.feed import feeding
@@ -26,7 +27,7 @@ _EARLIEST = 1 / 64  # share of a training after which its history begins
 
 def train(
   step: Step,
-  source: PairSource | Stored,
+  source: PairSource | FamilySource | Stored,
   seed: int,
   directory: str | Path,
   probe: Probe | None = None,

@@ -12,8 +12,10 @@ from jaxtyping import Array, Float, Int, PyTree
 import optax
 
 from g_pt import sharding
+from g_pt.corpus.families import Drawn, FamilySource, draw_of_sets
 from g_pt.corpus.pairs import Pairs, PairsConfig, PairSource, draw_pairs, permuted
 from g_pt.diffusion.objective import divergence
+from g_pt.family_generator import FamilyGenerator
 from g_pt.fields import Settings, limited
 from g_pt.generator import Generator
 from g_pt.keys import fold
@@ -88,16 +90,11 @@ def _kernels(weights: PyTree) -> PyTree:
 def behaviour_loss(
   task: Task,
   config: TrainConfig,
-  data: Any,
+  inputs: Float[Array, "example ..."],
   target: Float[Array, "net parameter"],
   estimate: Float[Array, "net parameter"],
-  key: Array,
 ) -> Float[Array, "net"]:
-  """Weighted divergence of each pair of networks, on inputs that are drawn anew each time and shared by the batch."""
-  draw = task.training.inputs
-  if draw is None:
-    raise ValueError(f"train.behaviour: the task {task.name!r} has no inputs to compare networks on")
-  inputs = draw(data, key, config.behaviour_inputs)
+  """Weighted divergence of each pair of networks, on inputs that they share."""
   outputs = (task.network.apply(population.stack(task.spec, theta), inputs) for theta in (target, estimate))
   return config.behaviour * divergence(*outputs)
 
@@ -107,7 +104,7 @@ class Step:
   """What a training step is made from, beside arrays; called, it is the step."""
 
   task: Task
-  generator: Generator
+  generator: Generator | FamilyGenerator
   config: TrainConfig
   mesh: jax.sharding.Mesh
 
@@ -129,15 +126,26 @@ class Step:
     update = jax.jit(self.__call__, donate_argnums=2, out_shardings=(placed, sharding.replicated(self.mesh)))
     return jax.jit(self.init, out_shardings=placed), update
 
-  def loss(self, weights: PyTree, pairs: Pairs, key: Array, data: Any) -> Float[Array, ""]:
-    """Mean over the pairs; `data` is the task's, where behaviour counts."""
-    loss, estimate = self.generator.denoising_loss(weights, pairs, key)
+  def loss(self, weights: PyTree, drawn: Pairs | Drawn, key: Array, data: Any) -> Float[Array, ""]:
+    """Mean over the pairs, of one data set where there are many; `data` is the task's, where behaviour counts."""
+    pairs, told = (drawn.pairs, (drawn.told,)) if isinstance(drawn, Drawn) else (drawn, ())
+    loss, estimate = self.generator.denoising_loss(weights, pairs, key, *told)
     if self.config.behaviour:
-      loss = loss + behaviour_loss(self.task, self.config, data, pairs.target, estimate, fold(key, "inputs"))
+      inputs = self._inputs(drawn, data, fold(key, "inputs"))
+      loss = loss + behaviour_loss(self.task, self.config, inputs, pairs.target, estimate)
     return jnp.mean(loss)
 
+  def _inputs(self, drawn: Pairs | Drawn, data: Any, key: Array) -> Float[Array, "example ..."]:
+    """Of the data set, drawn anew each time."""
+    count, draw = self.config.behaviour_inputs, self.task.training.inputs
+    if isinstance(drawn, Drawn):
+      return drawn.inputs[jax.random.randint(key, (count,), 0, drawn.inputs.shape[0])]
+    if draw is None:
+      raise ValueError(f"train.behaviour: the task {self.task.name!r} has no inputs to compare networks on")
+    return draw(data, key, count)
+
   def __call__(
-    self, source: PairSource | Pairs, key: Array, state: TrainState, data: Any
+    self, source: PairSource | FamilySource | Pairs, key: Array, state: TrainState, data: Any
   ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One update on a fresh batch, drawn from `source`, or read already, [microbatch, pair, ...].
 
@@ -158,9 +166,13 @@ class Step:
     """What the batch of a step is drawn with; `key` is that of all steps."""
     return fold(fold(key, step), "pairs")
 
-  def _parts(self, source: PairSource | Pairs, key: Array) -> Pairs:
-    """A batch [microbatch, pair, ...], `key` as in `pair_key`."""
+  def _parts(self, source: PairSource | FamilySource | Pairs, key: Array) -> Pairs | Drawn:
+    """A batch [microbatch, pair, ...], `key` as in `pair_key`; of many data sets, each microbatch is of one."""
     config = self.config
+    if isinstance(source, FamilySource):
+      part = config.batch_size // config.microbatches
+      drawn = draw_of_sets(source, config.pairs, key, config.microbatches, part)
+      return drawn._replace(pairs=sharding.shard_batch(drawn.pairs, self.mesh, axis=1))
     if isinstance(source, PairSource):
       pairs = draw_pairs(source, config.pairs, key, config.batch_size)
       source = jax.tree.map(lambda x: x.reshape(config.microbatches, -1, *x.shape[1:]), pairs)
@@ -168,7 +180,7 @@ class Step:
     return permuted(pairs, self.task.spec, key) if config.pairs.permute else pairs
 
   def _gradients(
-    self, source: PairSource | Pairs, key: Array, weights: PyTree, data: Any
+    self, source: PairSource | FamilySource | Pairs, key: Array, weights: PyTree, data: Any
   ) -> tuple[Float[Array, ""], PyTree]:
     """Mean loss of a batch and its gradient, microbatch by microbatch; `key` is the step's own."""
     count, parts = self.config.microbatches, self._parts(source, fold(key, "pairs"))

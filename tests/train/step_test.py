@@ -82,7 +82,8 @@ def behaviour(toy, config):
 
   def behaviour(weight, target, estimate, key):
     settings = dataclasses.replace(config, behaviour=weight, behaviour_inputs=30)
-    return behaviour_loss(toy, settings, data, target, estimate, key)
+    inputs = toy.training.inputs(data, key, settings.behaviour_inputs)
+    return behaviour_loss(toy, settings, inputs, target, estimate)
 
   return behaviour
 
