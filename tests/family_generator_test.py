@@ -23,9 +23,9 @@ TOLD = told_of(CLASSES)[1]
 SAMPLE = SampleConfig(steps=3)
 
 
-@pytest.fixture(scope="module")
-def generator(toy):
-  task = classifiers.task(
+def task_of(toy):
+  """An MLP 9-4-3."""
+  return classifiers.task(
     name="units",
     classifier=family.networks.MLP((4, CLASSES)),
     hidden_layers=family.networks.mlp_hidden_layers((4, CLASSES)),
@@ -34,9 +34,17 @@ def generator(toy):
     metrics=toy.measurement.metrics,
     recipe=toy.training.recipe,
   )
+
+
+def generator_of(task):
   scale = Graph(jnp.full((1, 1, 3), 0.5), jnp.full((1, 2), 0.3), jnp.full((1,), 0.2))
   module = ClassTransformer(CONFIG, scale)
   return FamilyGenerator(task.spec, task.metric("test_loss"), module, make_schedule("cosine", 100), scale, TOLD)
+
+
+@pytest.fixture(scope="module")
+def generator(toy):
+  return generator_of(task_of(toy))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,68 @@
+"""A training on many data sets goes down, and goes on bit for bit where it was killed."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from g_pt import sharding
+from g_pt.corpus.families import family_source
+from g_pt.corpus.pairs import PairsConfig
+from g_pt.tasks import graph
+from g_pt.train.loop import train
+from g_pt.train.step import Step
+from tests.family_generator_test import CLASSES, PIXELS, generator_of, task_of, told_of
+from tests.train.loop_test import Killed, assert_same, killed_at, lines
+
+SETS, RUNS, CHECKPOINTS, UNITS = 4, 3, 5, 4
+
+
+@pytest.fixture(scope="module")
+def run(toy, config):
+  """(directory, probe, changes of the settings) -> averaged weights, after training there."""
+  task = task_of(toy)
+  generator, source = generator_of(task), source_of(generator_of(task))
+
+  def run(directory, probe=lambda weights: {"probe": 1.0}, **changes):
+    settings = dataclasses.replace(config, **({"behaviour": 1.0, "behaviour_inputs": 8} | changes))
+    step = Step(task, generator, settings, sharding.make_mesh(sharding.MeshConfig(data=1)))
+    return train(step, source, 0, directory, probe)
+
+  return run
+
+
+def source_of(generator):
+  """Runs of each data set that walk along its own directions, their metric falling."""
+  rng = np.random.default_rng(0)
+  told = [jax.device_get(told_of(CLASSES, seed)[1]) for seed in range(SETS)]
+  theta = np.zeros((SETS, RUNS, CHECKPOINTS, generator.spec.size), np.float32)
+  for number, known in enumerate(told):
+    first = jnp.asarray(0.3 * rng.normal(size=(RUNS, generator.spec.size)), jnp.float32)
+    way = generator.decode(jnp.full((RUNS, graph.size(UNITS, CLASSES)), 0.5), first, known) - first
+    theta[number] = np.asarray(first)[:, None] + np.linspace(0, 1, CHECKPOINTS)[:, None] * np.asarray(way)[:, None]
+  metric = 2.0 - np.linspace(0, 1.8, CHECKPOINTS) + rng.uniform(0, 0.1, (SETS, RUNS, CHECKPOINTS))
+  inputs = rng.normal(size=(SETS, 20, PIXELS)).astype(np.float32)
+  return family_source(theta, metric.astype(np.float32), told, inputs, generator.metric, PairsConfig(bins=4))
+
+
+def test_the_loss_falls(run, tmp_path):
+  run(tmp_path, steps=90, learning_rate=1e-2, log_every=10, probe_every=0, history=0, checkpoint_every=90)
+  losses = [line["loss"] for line in lines(tmp_path)]
+  assert losses[-1] < 0.7 * losses[0]
+
+
+def test_killed_and_resumed_is_the_same_bit_for_bit(run, tmp_path):
+  whole = run(tmp_path / "whole")
+  with pytest.raises(Killed):
+    run(tmp_path / "killed", killed_at(1))
+  assert_same(run(tmp_path / "killed"), whole)
+  assert lines(tmp_path / "killed") == lines(tmp_path / "whole")
+
+
+def test_what_networks_do_counts(run, tmp_path):
+  run(tmp_path / "with")
+  run(tmp_path / "without", behaviour=0.0)
+  first, second = (lines(tmp_path / name)[0]["loss"] for name in ("with", "without"))
+  assert first > second
