@@ -96,6 +96,8 @@ def corpus(job: Job) -> None:
 def train(job: Job) -> None:
   """Trains G.pt on the corpus."""
   experiment, directory = job.experiment, job.directory
+  if job.task.draw is not None:
+    raise UserError(f"task: {experiment.task!r} has many data sets; of these this command makes corpora, no G.pt yet")
   opened = job.open_corpus()
   if (directory / workdir.TRAINED).exists():
     if "imported" in provenance.refuse_other_training(directory, experiment.values):
