@@ -14,6 +14,7 @@ import numpy as np
 
 from g_pt.corpus.pairs import Pairs
 from g_pt.diffusion import objective, samplers, schedule
+from g_pt.diffusion.preconditioning import linear_error
 from g_pt.generator import SampleConfig
 from g_pt.models.class_transformer import Known
 from g_pt.parameters import ParameterSpec
@@ -111,9 +112,8 @@ class FamilyGenerator:
     noise = jax.random.normal(noise_key, x0.shape, x0.dtype)
     model = self._model(weights, pairs.start, pairs.start_metric, pairs.target_metric, told)
     loss, output = objective.denoising_loss(model, self.schedule, "x0", x0, steps, noise)
-    signal, sigma = (jnp.asarray(x, jnp.float32)[steps] ** 2 for x in self.schedule.signal_and_sigma)
-    least = DIFFUSED_STD**2 * sigma / (signal * DIFFUSED_STD**2 + sigma)
-    return loss / least, self.decode(output, pairs.start, told)
+    least = linear_error(self.schedule, jnp.full(1, DIFFUSED_STD))
+    return loss / least[steps], self.decode(output, pairs.start, told)
 
   def update(
     self,

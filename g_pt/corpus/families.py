@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 import numpy as np
 
-from g_pt.corpus.pairs import AnyArray, Pairs, PairsConfig, Places, Targets, sort_targets
+from g_pt.corpus.pairs import AnyArray, Pairs, PairsConfig, Places, Targets, earlier, sort_targets
 from g_pt.errors import ConfigError
 from g_pt.tasks.base import Metric
 
@@ -85,6 +85,4 @@ def _places(share: Float[Array, "target"], checkpoints: int, config: PairsConfig
   place = jnp.searchsorted(share[:-1], jax.random.uniform(target_key, (count,)), side="right")
   run, target = jnp.divmod(place, checkpoints - 1)
   target = target + 1
-  start = jnp.minimum((jax.random.uniform(start_key, (count,)) * target).astype(jnp.int32), target - 1)
-  initial = jax.random.bernoulli(initial_key, config.initial_fraction, (count,))
-  return Places(run, jnp.where(initial, 0, start), target)
+  return Places(run, earlier(target, config, start_key, initial_key), target)

@@ -152,15 +152,19 @@ def _uniform_below(key: Array, bound: Int[Array, "batch"]) -> Int[Array, "batch"
   return jnp.minimum(jnp.floor(jax.random.uniform(key, bound.shape) * bound).astype(jnp.int32), bound - 1)
 
 
+def earlier(target: Int[Array, "batch"], config: PairsConfig, start_key: Array, initial_key: Array) -> Array:
+  """Any checkpoint before each target, or the initial one for a share of them."""
+  start = _uniform_below(start_key, target)
+  return jnp.where(jax.random.bernoulli(initial_key, config.initial_fraction, target.shape), 0, start)
+
+
 def _even_in_metric(targets: Targets, config: PairsConfig, key: Array, batch: int) -> Places:
   bin_key, target_key, start_key, initial_key = jax.random.split(key, 4)
   chosen = jax.random.randint(bin_key, (batch,), 0, targets.bin_start.shape[0])
   place = targets.bin_start[chosen] + _uniform_below(target_key, targets.bin_count[chosen])
   run, target = jnp.divmod(targets.by_metric[place], targets.metric.shape[1] - 1)
   target = target + 1
-  start = _uniform_below(start_key, target)
-  initial = jax.random.bernoulli(initial_key, config.initial_fraction, (batch,))
-  return Places(run, jnp.where(initial, 0, start), target)
+  return Places(run, earlier(target, config, start_key, initial_key), target)
 
 
 def _even_in_spacing(targets: Targets, key: Array, batch: int) -> Places:

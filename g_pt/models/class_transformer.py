@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from g_pt.fields import Settings, limited
-from g_pt.models.layers import Dense, attention, frequency_features, log_spaced_frequencies
+from g_pt.models.layers import Dense, attention, embedded, log_spaced_frequencies, normalise
 from g_pt.tasks import graph, mean_field
 from g_pt.tasks.class_statistics import ClassStatistics
 from g_pt.tasks.discriminants import RIDGES, Discriminants
@@ -67,11 +67,6 @@ def known(statistics: ClassStatistics, discriminants: Discriminants) -> Known:
   return Known(statistics, discriminants, jnp.concatenate([*features, apart[:, :, None]], axis=2))
 
 
-def _normalise(x):
-  centred = x - jnp.mean(x, axis=-1, keepdims=True)
-  return centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=-1, keepdims=True) + 1e-6)
-
-
 class Parts(NamedTuple):
   """What a block works on."""
 
@@ -89,8 +84,8 @@ class Block(nn.Module):
   def __call__(self, parts: Parts, relation_BxCxCxR, condition_BxW) -> Parts:
     c, zeros = self.config, nn.initializers.zeros
     shift, scale, gate = self._modulation("edge", c.edge_width, condition_BxW)
-    edge = _normalise(parts.edge) * (1 + scale[:, None, None]) + shift[:, None, None]
-    unit, output = (Dense(c.edge_width, name=f"from_{n}")(_normalise(getattr(parts, n))) for n in ("unit", "output"))
+    edge = normalise(parts.edge) * (1 + scale[:, None, None]) + shift[:, None, None]
+    unit, output = (Dense(c.edge_width, name=f"from_{n}")(normalise(getattr(parts, n))) for n in ("unit", "output"))
     rank = max(1, c.edge_width // 4)
     weigh = Dense(rank, name="relation")(relation_BxCxCxR)
     sent = Dense(rank, name="send")(edge)
@@ -104,13 +99,13 @@ class Block(nn.Module):
 
     tokens = jnp.concatenate(
       [
-        parts.unit + Dense(c.width, kernel_init=zeros, name="edges_to_unit")(_normalise(moved).mean(axis=2)),
-        parts.output + Dense(c.width, kernel_init=zeros, name="edges_to_output")(_normalise(moved).mean(axis=1)),
+        parts.unit + Dense(c.width, kernel_init=zeros, name="edges_to_unit")(normalise(moved).mean(axis=2)),
+        parts.output + Dense(c.width, kernel_init=zeros, name="edges_to_output")(normalise(moved).mean(axis=1)),
       ],
       axis=1,
     )
     shift, scale, gate = self._modulation("token", c.width, condition_BxW)
-    y = _normalise(tokens) * (1 + scale[:, None]) + shift[:, None]
+    y = normalise(tokens) * (1 + scale[:, None]) + shift[:, None]
     attended = attention(Dense(3 * c.width, name="qkv")(y), c.heads)
     attended = Dense(c.width, use_bias=False, name="attention_out")(attended)
     through = Dense(c.width, name="mlp_out")(nn.gelu(Dense(c.mlp_ratio * c.width, name="mlp_in")(y)))
@@ -147,7 +142,8 @@ class ClassTransformer(nn.Module):
     told: Known,
   ) -> Graph:
     c = self.config
-    condition = self._condition(timestep, start_metric, prompted_metric)
+    frequencies = log_spaced_frequencies(c.frequencies, c.max_log2_frequency)
+    condition = embedded(c.width, frequencies, timestep, start_metric, prompted_metric)
     seen = jax.vmap(functools.partial(graph.seen, told.discriminants))(start)
     batch, units, classes, _ = noised.edge.shape
     parts = Parts(
@@ -193,19 +189,9 @@ class ClassTransformer(nn.Module):
 
     return jax.vmap(one)(start, change)
 
-  def _condition(self, timestep, start_metric, prompted_metric) -> Float[Array, "batch width"]:
-    c = self.config
-    frequencies = log_spaced_frequencies(c.frequencies, c.max_log2_frequency)
-
-    def embed(value, name):
-      return Dense(c.width, name=name)(frequency_features(value, frequencies))
-
-    summed = embed(timestep, "timestep") + embed(start_metric, "start_metric")
-    return nn.silu(Dense(c.width, name="condition")(nn.silu(summed + embed(prompted_metric, "prompted_metric"))))
-
 
 def _estimate(heads: Sequence[Dense], parts: Parts, guess: Graph, error: Float[Array, "batch"]) -> Graph:
-  edge, unit, output = (head(_normalise(part)) for head, part in zip(heads, parts))
+  edge, unit, output = (head(normalise(part)) for head, part in zip(heads, parts))
   added = Graph(edge, unit, output[:, :, 0])
   return jax.tree.map(lambda x, by: x + error.reshape(-1, *[1] * (by.ndim - 1)) * by, guess, added)
 

@@ -122,3 +122,26 @@ def frequency_features(
   """[sin, cos, raw] of values times the frequencies; Peebles et al. 2022, appendix, with 128 of them up to 2^14."""
   angle = value[:, None] * frequencies[None]
   return jnp.concatenate([jnp.sin(angle), jnp.cos(angle), value[:, None]], axis=1)
+
+
+def normalise(x: Float[Array, "... d"]) -> Float[Array, "... d"]:
+  """LayerNorm without parameters: a condition supplies scale and shift."""
+  centred = x - jnp.mean(x, axis=-1, keepdims=True)
+  return centred * lax.rsqrt(jnp.mean(centred**2, axis=-1, keepdims=True) + 1e-6)
+
+
+def embedded(
+  width: int,
+  frequencies: Float[np.ndarray, "frequency"],
+  timestep: Float[Array, "batch"],
+  start_metric: Float[Array, "batch"],
+  prompted_metric: Float[Array, "batch"],
+) -> Float[Array, "batch width"]:
+  """What blocks are conditioned on; of a module, whose layers `timestep`, ..., `condition` it makes."""
+
+  def embed(value, name):
+    return Dense(width, name=name)(frequency_features(value, frequencies))
+
+  summed = embed(timestep, "timestep") + embed(start_metric, "start_metric")
+  summed = summed + embed(prompted_metric, "prompted_metric")
+  return nn.silu(Dense(width, name="condition")(nn.silu(summed)))

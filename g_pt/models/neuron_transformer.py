@@ -25,7 +25,7 @@ import numpy as np
 
 from g_pt import sharding
 from g_pt.fields import Settings, limited
-from g_pt.models.layers import Dense, attention, frequency_features, log_spaced_frequencies
+from g_pt.models.layers import Dense, attention, embedded, log_spaced_frequencies, normalise
 from g_pt.parameters import ParameterSpec
 
 
@@ -120,12 +120,6 @@ class Layout:
     return jnp.concatenate([jnp.ravel(layers[name]) for name in self.spec.names])
 
 
-def _normalise(x_BxTxD):
-  """LayerNorm without parameters: the condition supplies scale and shift."""
-  centred = x_BxTxD - jnp.mean(x_BxTxD, axis=-1, keepdims=True)
-  return centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=-1, keepdims=True) + 1e-6)
-
-
 def _modulate(x_BxTxD, shift_BxD, scale_BxD):
   return x_BxTxD * (1 + scale_BxD[:, None]) + shift_BxD[:, None]
 
@@ -144,7 +138,7 @@ class Block(nn.Module):
     c = self.config
     modulation = Dense(3 * c.width, kernel_init=nn.initializers.zeros, name="modulation")(condition_BxD)
     shift_BxD, scale_BxD, gate_BxD = jnp.split(modulation, 3, axis=1)
-    y_BxTxD = _modulate(_normalise(x_BxTxD), shift_BxD, scale_BxD)
+    y_BxTxD = _modulate(normalise(x_BxTxD), shift_BxD, scale_BxD)
     attended = attention(Dense(3 * c.width, name="qkv")(y_BxTxD), c.heads)
     hidden = nn.gelu(Dense(c.mlp_ratio * c.width, name="mlp_in")(y_BxTxD))
     out_BxTxD = Dense(c.width, use_bias=False, name="attention_out")(attended) + Dense(c.width, name="mlp_out")(hidden)
@@ -166,7 +160,7 @@ class Messages(nn.Module):
     gate_a, gate_b = jnp.split(gate[:, None], 2, axis=2)
 
     def features(x_BxUxD, name):
-      return Dense(channels * rank, name=name)(_normalise(x_BxUxD)).reshape(*x_BxUxD.shape[:2], channels, rank)
+      return Dense(channels * rank, name=name)(normalise(x_BxUxD)).reshape(*x_BxUxD.shape[:2], channels, rank)
 
     to_b = jnp.einsum("bijc,bicr->bjr", edge_BxUxUxE, features(a_BxUxD, "from_a")) / math.sqrt(a_BxUxD.shape[1])
     to_a = jnp.einsum("bijc,bjcr->bir", edge_BxUxUxE, features(b_BxUxD, "from_b")) / math.sqrt(b_BxUxD.shape[1])
@@ -215,7 +209,8 @@ class NeuronTransformer(nn.Module):
     prompted_metric: Float[Array, "batch"],
   ) -> Float[Array, "batch parameter"]:
     c, layout, zeros = self.config, Layout(self.spec), nn.initializers.zeros
-    condition = self._condition(timestep, start_metric, prompted_metric)
+    frequencies = log_spaced_frequencies(c.frequencies, c.max_log2_frequency)
+    condition = embedded(c.width, frequencies, timestep, start_metric, prompted_metric)
     both = (jax.vmap(layout.split)(noised), jax.vmap(layout.split)(start))
     units, edges, shared = jax.tree.map(lambda n, s: jnp.concatenate([n, s], axis=-1), *both)
     tokens = [Dense(c.width, name=f"encode_{i}")(features) for i, features in enumerate(units)]
@@ -233,7 +228,7 @@ class NeuronTransformer(nn.Module):
       tokens = jnp.split(x_BxTxD, ends, axis=1)
 
     shift, scale = jnp.split(Dense(2 * c.width, kernel_init=zeros, name="modulation")(condition), 2, axis=1)
-    tokens = [_modulate(_normalise(token), shift, scale) for token in tokens]
+    tokens = [_modulate(normalise(token), shift, scale) for token in tokens]
     units = [
       Dense(features.shape[-1] // 2, kernel_init=zeros, name=f"decode_{i}")(token)
       for i, (token, features) in enumerate(zip(tokens, units))
@@ -246,14 +241,3 @@ class NeuronTransformer(nn.Module):
       shared = Dense(shared.shape[-1] // 2, kernel_init=zeros, name="decode_shared")(tokens[-1][:, 0])
     out = jax.vmap(layout.join)(units, edges, shared)
     return start + out if self.residual else out
-
-  def _condition(self, timestep, start_metric, prompted_metric) -> Float[Array, "batch width"]:
-    c = self.config
-    frequencies = log_spaced_frequencies(c.frequencies, c.max_log2_frequency)
-
-    def embed(value, name):
-      return Dense(c.width, name=name)(frequency_features(value, frequencies))
-
-    summed = embed(timestep, "timestep") + embed(start_metric, "start_metric")
-    summed = summed + embed(prompted_metric, "prompted_metric")
-    return nn.silu(Dense(c.width, name="condition")(nn.silu(summed)))
