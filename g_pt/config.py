@@ -25,6 +25,7 @@ from g_pt.generator import DiffusionConfig, SampleConfig
 from g_pt.optimizers.baselines import OptimizersConfig
 from g_pt.plugins import PLUGINS
 from g_pt.sharding import MeshConfig
+from g_pt.tasks.base import Task
 from g_pt.train.step import TrainConfig
 
 # Parts of a description, and of an experiment beside it; `corpus`, `model` and `evaluate` are made of several.
@@ -64,7 +65,9 @@ def default(task: str, metric: str, model: str = "neuron_transformer") -> Config
     },
     "model": {"name": model, **_plain(models.get(model).config())},
     "evaluate": {
-      "experiments": tuple(name for name, plugin in PLUGINS.items() if plugin.by_default),
+      "experiments": tuple(
+        name for name, plugin in PLUGINS.items() if plugin.by_default and plugin.suits(tasks.get(task))
+      ),
       **{name: _plain(plugin.evaluation.Settings()) for name, plugin in PLUGINS.items()},
     },
     **{name: _plain(kind()) for name, kind in {**_DESCRIBED, **_PARTS}.items()},
@@ -101,24 +104,41 @@ def parse(values: dict[str, Any]) -> Experiment:
     corpus_path=corpus.take("path", str | None),
     corpus=corpus.part(CorpusConfig),
     split=corpus.whole(SplitConfig),
-    experiments=_known(evaluate.take("experiments", tuple[str, ...])),
+    experiments=_known(evaluate.take("experiments", tuple[str, ...]), tasks.get(description.task)),
     evaluate={name: evaluate.below(name).whole(plugin.evaluation.Settings) for name, plugin in PLUGINS.items()},
     **{name: top.below(name).whole(kind) for name, kind in _PARTS.items()},
   )
   evaluate.end()
   top.end()
   _check_behaviour(experiment)
+  _check_family(experiment)
   return experiment
 
 
-def _known(experiments: tuple[str, ...]) -> tuple[str, ...]:
-  """Names of PLUGINS; `all` stands for each of them."""
+def _known(experiments: tuple[str, ...], task: Task) -> tuple[str, ...]:
+  """Names of PLUGINS that suit the task; `all` stands for each of them."""
+  fitting = [name for name, plugin in PLUGINS.items() if plugin.suits(task)]
   if experiments == ("all",):
-    return tuple(PLUGINS)
+    return tuple(fitting)
   for name in experiments:
-    if name not in PLUGINS:
-      raise ConfigError(f"evaluate.experiments: unknown {name!r}; it is one of: {', '.join(PLUGINS)}; or all")
+    if name not in fitting:
+      what = f"not for the task {task.name!r}:" if name in PLUGINS else "unknown"
+      raise ConfigError(f"evaluate.experiments: {what} {name!r}; it is one of: {', '.join(fitting)}; or all")
   return experiments
+
+
+def _check_family(experiment: Experiment) -> None:
+  """What is chosen of runs, and read along the way, is of one data set."""
+  if tasks.get(experiment.task).draw is None:
+    return
+  split = experiment.split
+  if any(value is not None for value in (split.only_up_to, split.used_runs, split.used_checkpoints)):
+    raise ConfigError("corpus: only_up_to, used_runs and used_checkpoints are for tasks of one data set")
+  if experiment.train.stream:
+    raise ConfigError("train.stream: a corpus of many data sets is held in memory")
+  if experiment.corpus.runs % experiment.corpus.group_size:
+    whole = f"{experiment.corpus.runs} is not a multiple of group_size={experiment.corpus.group_size}"
+    raise ConfigError(f"corpus.runs: {whole}, the runs of a data set")
 
 
 def _check_behaviour(experiment: Experiment) -> None:

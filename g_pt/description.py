@@ -10,7 +10,7 @@ from g_pt import models, tasks
 from g_pt.errors import ConfigError
 from g_pt.fields import Fields, Settings
 from g_pt.generator import DiffusionConfig, SampleConfig
-from g_pt.tasks.base import Recipe
+from g_pt.tasks.base import Recipe, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +37,7 @@ def describe(values: Mapping[str, Any]) -> Description:
     raise ConfigError(f"metric: {error}") from None
   model = top.below("model")
   architecture = model.named("name", models.get)
+  _check_sets(task, architecture)
   description = Description(
     task=task.name,
     metric=metric,
@@ -45,7 +46,22 @@ def describe(values: Mapping[str, Any]) -> Description:
     diffusion=top.below("diffusion").whole(DiffusionConfig),
     sample=top.below("sample").whole(SampleConfig),
   )
+  if architecture.many_sets and description.diffusion != _plain(description.diffusion):
+    raise ConfigError("diffusion: of a family of data sets, timesteps and schedule alone are set")
   if description.sample.steps > description.diffusion.timesteps:
     more = f"{description.sample.steps} is more than diffusion.timesteps={description.diffusion.timesteps}"
     raise ConfigError(f"sample.steps: {more}")
   return description
+
+
+def _check_sets(task: Task, architecture: models.Architecture) -> None:
+  """A model that is told of a data set goes with a family of these."""
+  if architecture.many_sets == (task.draw is not None):
+    return
+  fitting = ", ".join(name for name, other in models.ARCHITECTURES.items() if other.many_sets != architecture.many_sets)
+  kind = "one data set" if task.draw is None else "many data sets"
+  raise ConfigError(f"model.name: the task {task.name!r} has {kind}; for these there is: {fitting}")
+
+
+def _plain(diffusion: DiffusionConfig) -> DiffusionConfig:
+  return DiffusionConfig(timesteps=diffusion.timesteps, schedule=diffusion.schedule)

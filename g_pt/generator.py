@@ -74,6 +74,11 @@ class Generator:
     return self.module.init(key, vector, vector, scalar, scalar, scalar)
 
   @property
+  def size(self) -> int:
+    """Numbers that are diffused."""
+    return self.units.spec.size
+
+  @property
   def sigma_data(self) -> Float[Array, "reduced"]:
     """What preconditioning scales by; ValueError where it is unknown."""
     if self.units.size is None:
@@ -150,12 +155,8 @@ class Generator:
     """Starts, no parameter array of which is longer than any that was learned, and their metrics clipped alike."""
     if self.start_range is None:
       return theta, start_metric
-    spec, (low, high, longest) = self.units.reduction.spec, self.start_range
-    parts = []
-    for name, size in spec.rms(theta).items():
-      factor = jnp.minimum(1.0, longest[name] / jnp.maximum(size, 1e-12))
-      parts.append(factor[:, None] * theta[:, spec.slices[name]])
-    return jnp.concatenate(parts, axis=1), jnp.clip(start_metric, low, high)
+    low, high, longest = self.start_range
+    return self.units.reduction.spec.shortened(theta, longest), jnp.clip(start_metric, low, high)
 
 
 def build(

@@ -18,6 +18,7 @@ from g_pt.chunks import in_chunks, measured_at_once, updated_at_once
 from g_pt.corpus.statistics import Statistics
 from g_pt.description import Description
 from g_pt.errors import UserError
+from g_pt.family_generator import FamilyGenerator
 from g_pt.generator import Generator, SampleConfig
 from g_pt.generator import build as build_generator
 from g_pt.keys import fold
@@ -33,11 +34,12 @@ class GPT:
   task: Task
   metric_name: str
   recipe: Recipe
-  generator: Generator
+  generator: Generator | FamilyGenerator
   weights: PyTree
   statistics: Statistics
   config: SampleConfig
   load_data: Callable[[], Any]  # the task's, asked for once something is measured
+  told: tuple[PyTree, ...] = ()  # what a generator for many data sets is told of this one
 
   @property
   def metric(self) -> Metric:
@@ -63,8 +65,8 @@ class GPT:
 
   def evaluate(self, theta: Float[Array, "net parameter"], part: str = "recorded") -> dict[str, Float[Array, "net"]]:
     """`measure_all` of flat vectors, in chunks."""
-    judged = self._judged(part)
-    return in_chunks(lambda rows: self._evaluate(rows, judged), measured_at_once(), theta)
+    judged, compiled = self._judged(part), _evaluating(self.task)
+    return in_chunks(lambda rows: compiled(rows, judged), measured_at_once(), theta)
 
   def ensemble(self, theta: Float[Array, "net parameter"], part: str = "recorded") -> dict[str, Float[Array, ""]]:
     """Every number of all flat networks as one, by the mean of their probabilities."""
@@ -135,17 +137,17 @@ class GPT:
     weights = self.weights if weights is None else weights
     noise_key, step_key = jax.random.split(key)
     noise = self.noise(noise_key, len(theta)) if noise is None else noise
-    compiled = self._update(config or self.config)
+    compiled = _updating(self.generator, config or self.config)
 
     def update(theta, start_metric, prompt, noise, number):
       # Of a sampler that adds noise on the way, each chunk has its own.
-      return compiled(weights, theta, start_metric, prompt, fold(step_key, number[0]), noise)
+      return compiled(weights, theta, start_metric, prompt, fold(step_key, number[0]), noise, *self.told)
 
     return in_chunks(update, updated_at_once(), theta, start_metric, prompt, noise, jnp.arange(len(theta)))
 
   def noise(self, key: Array, count: int) -> Float[Array, "net reduced"]:
     """What that many samples begin from."""
-    return jax.random.normal(key, (count, self.generator.units.spec.size))
+    return jax.random.normal(key, (count, self.generator.size))
 
   def _flatten(self, parameters: Parameters) -> tuple[Float[Array, "net parameter"], bool]:
     spec = self.task.spec
@@ -207,10 +209,6 @@ class GPT:
     return judged
 
   @functools.cached_property
-  def _evaluate(self) -> Callable[[Array, Any], dict[str, Array]]:
-    return jax.jit(functools.partial(population.evaluate, self.task))
-
-  @functools.cached_property
   def _ensemble(self) -> Callable[[Array, Any], dict[str, Array]]:
     task = self.task
     return jax.jit(lambda theta, judged: task.measurement.ensemble(population.stack(task.spec, theta), judged))
@@ -220,13 +218,16 @@ class GPT:
     task = self.task
     return jax.jit(lambda theta, judged: task.measurement.decisions(population.stack(task.spec, theta), judged))
 
-  @functools.cached_property
-  def _update(self) -> Callable[[SampleConfig], Any]:
-    @functools.cache
-    def compiled(config: SampleConfig):
-      return jax.jit(functools.partial(self.generator.update, config))
 
-    return compiled
+# Programs are shared by all objects of one task or one generator, whichever data set or weights they are for.
+@functools.lru_cache
+def _evaluating(task: Task) -> Callable[[Array, Any], dict[str, Array]]:
+  return jax.jit(functools.partial(population.evaluate, task))
+
+
+@functools.lru_cache
+def _updating(generator: Generator | FamilyGenerator, config: SampleConfig) -> Callable[..., Array]:
+  return jax.jit(functools.partial(generator.update, config))
 
 
 def build(

@@ -8,6 +8,7 @@ from g_pt.evaluation import (
   alignment,
   corpus,
   course,
+  data_sets,
   extrapolation,
   few_evaluations,
   further_steps,
@@ -22,6 +23,7 @@ from g_pt.report.base import SectionPlugin
 from g_pt.report.sections import alignment as alignment_section
 from g_pt.report.sections import corpus as corpus_section
 from g_pt.report.sections import course as course_section
+from g_pt.report.sections import data_sets as data_sets_section
 from g_pt.report.sections import extrapolation as extrapolation_section
 from g_pt.report.sections import few_evaluations as few_evaluations_section
 from g_pt.report.sections import further_steps as further_steps_section
@@ -37,6 +39,10 @@ class Plugin(NamedTuple):
   evaluation: Any  # a module, `g_pt.evaluation.base.Evaluation`
   section: SectionPlugin
   by_default: bool = True  # whether an experiment makes it unless told otherwise; the others take minutes
+  sets: tuple[str, ...] = ("one",)  # whether it is for tasks of `one` data set, or of `many`
+
+  def suits(self, task: Task) -> bool:
+    return ("one" if task.draw is None else "many") in self.sets
 
 
 # In the order of the page.
@@ -51,6 +57,7 @@ PLUGINS: dict[str, Plugin] = {
   "novelty": Plugin(novelty, novelty_section, by_default=False),
   "few_evaluations": Plugin(few_evaluations, few_evaluations_section, by_default=False),
   "extrapolation": Plugin(extrapolation, extrapolation_section, by_default=False),
-  "corpus": Plugin(corpus, corpus_section),
-  "model": Plugin(model, model_section),
+  "data_sets": Plugin(data_sets, data_sets_section, sets=("many",)),
+  "corpus": Plugin(corpus, corpus_section, sets=("one", "many")),
+  "model": Plugin(model, model_section, sets=("one", "many")),
 }

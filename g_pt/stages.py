@@ -11,77 +11,22 @@ from collections.abc import Callable
 import functools
 from pathlib import Path
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-
-from g_pt import gpt, processes, provenance, sharding, tasks, trained, workdir
+from g_pt import many_sets, one_set, processes, provenance, sharding, trained, workdir
 from g_pt.checkpointing import Checkpoints
 from g_pt.config import Experiment
-from g_pt.corpus.generate import generate, manifest_of, open_matching
+from g_pt.corpus.generate import generate
 from g_pt.corpus.manifest import exists
-from g_pt.corpus.pairs import PairSource, Stored, sort_targets
-from g_pt.corpus.split import Split, census, split_runs, used_checkpoints
-from g_pt.corpus.statistics import Statistics, measure_statistics
-from g_pt.corpus.storage import Place, place_of
+from g_pt.corpus.split import split_runs
 from g_pt.corpus.store import Corpus
 from g_pt.errors import UserError
-from g_pt.evaluation import alignment
-from g_pt.evaluation.base import Context, starts_of
-from g_pt.keys import stream
+from g_pt.evaluation.base import Context
+from g_pt.job import Job
 from g_pt.plugins import PLUGINS
 from g_pt.report import page
-from g_pt.tasks.base import Task
-from g_pt.train.feed import fits
 from g_pt.train.loop import train as run_training
 from g_pt.train.step import Step
-
-# The most validation runs whose alignment is measured while training goes on.
-_PROBED = 24
-
-
-class Job(NamedTuple):
-  """An experiment in its workdir, and the command line that asked for it, for the report to show."""
-
-  experiment: Experiment
-  directory: Path
-  command: str | None = None
-
-  @property
-  def task(self) -> Task:
-    return tasks.get(self.experiment.task)
-
-  @property
-  def corpus_path(self) -> Place:
-    path = self.experiment.corpus_path
-    return place_of(path) if path else self.directory / workdir.CORPUS
-
-  @property
-  def optimizers_folder(self) -> Path:
-    """Beside a corpus in a folder, where other models find the curves; those of one in a bucket stay in the workdir."""
-    place = self.corpus_path
-    return (place if isinstance(place, Path) else self.directory) / workdir.OPTIMIZERS
-
-  def begin(self) -> None:
-    """Writes down what runs; a stage calls it once it has refused what does not fit."""
-    if not processes.first():
-      return
-    workdir.write_json(self.directory / workdir.CONFIG, self.experiment.values)
-    if self.command:
-      workdir.write_bytes(self.directory / workdir.COMMAND, f"{self.command}\n".encode())
-
-  def load_data(self) -> Any:
-    return self.task.load(self.experiment.data_dir)
-
-  def open_corpus(self) -> Corpus:
-    """UserError where it is missing or was made under other settings."""
-    experiment = self.experiment
-    wanted = manifest_of(self.task, experiment.recipe, experiment.corpus, experiment.seed)
-    corpus = open_matching(self.corpus_path, wanted)
-    if experiment.metric not in corpus.metrics:
-      there_is = ", ".join(corpus.metrics)
-      raise UserError(f"{corpus.path}: no metric {experiment.metric!r} recorded; there is: {there_is}")
-    return corpus
 
 
 def corpus(job: Job) -> None:
@@ -96,8 +41,6 @@ def corpus(job: Job) -> None:
 def train(job: Job) -> None:
   """Trains G.pt on the corpus."""
   experiment, directory = job.experiment, job.directory
-  if job.task.draw is not None:
-    raise UserError(f"task: {experiment.task!r} has many data sets; of these this command makes corpora, no G.pt yet")
   opened = job.open_corpus()
   if (directory / workdir.TRAINED).exists():
     if "imported" in provenance.refuse_other_training(directory, experiment.values):
@@ -105,55 +48,10 @@ def train(job: Job) -> None:
       return
   split = split_runs(opened, experiment.split)
   job.begin()
-  source = _source(job, opened, split)
-  if processes.first():
-    trained.write_trained(directory, experiment.values, _statistics(job, source, split))
-  processes.wait("statistics")
-  statistics, _ = trained.read_statistics(directory)  # of all processes the same, to the last bit
-  model = gpt.build(experiment, statistics, functools.cache(job.load_data))
-  key = stream(experiment.seed, "train", "probe")
-
-  settings = experiment.evaluate["alignment"]
-  assert isinstance(settings, alignment.Settings)
-  starts = starts_of(opened, experiment.metric, split.validation[: min(settings.networks, _PROBED)])
-
-  def probe(weights) -> dict[str, float]:
-    return {"prompt_alignment": alignment.probe(model, starts, settings.prompts, key, weights)}
-
-  step = Step(job.task, model.generator, experiment.train, sharding.make_mesh(experiment.mesh))
-  # Only where the loss looks at it does it go to the devices.
-  data = job.task.training.seen(model.data) if experiment.train.behaviour else None
-  run_training(step, source, experiment.seed, directory, probe, data)
-
-
-def _statistics(job: Job, source: PairSource | Stored, split: Split) -> Statistics:
-  experiment = job.experiment
-  return measure_statistics(
-    source,
-    job.task.spec,
-    experiment.train.pairs,
-    census(split, jax.device_get(source.targets.metric)),
-    experiment.diffusion.directions,
-    stream(experiment.seed, "statistics"),
-  )
-
-
-def _source(job: Job, opened: Corpus, split: Split) -> PairSource | Stored:
-  """The training runs, in memory if that is asked for or if they fit."""
-  experiment = job.experiment
-  chosen = used_checkpoints(opened, experiment.split)
-  values = opened.read(opened.metrics[experiment.metric], split.train)[:, chosen]
-  metric = job.task.metric(experiment.metric)
-  targets = sort_targets(values, metric, experiment.train.pairs, experiment.split.only_up_to)
-  size = values.size * job.task.spec.size * opened.theta.dtype.numpy_dtype.itemsize
-  stream = experiment.train.stream
-  if not processes.all_say(fits(size)) if stream is None else stream:
-    if processes.first():
-      print(f"{opened.path}: {size / 1e9:.3g} GB of checkpoints, read while training goes on")
-    return Stored(lambda run, checkpoint: opened.read_points(split.train[run], chosen[checkpoint]), targets)
-  theta = opened.read(opened.theta, split.train)
-  # A copy that a whole corpus need not make.
-  return PairSource(theta if len(chosen) == theta.shape[1] else theta[:, chosen], targets)
+  kind = one_set if job.task.draw is None else many_sets
+  prepared = kind.prepare(job, opened, split)
+  step = Step(job.task, prepared.generator, experiment.train, sharding.make_mesh(experiment.mesh))
+  run_training(step, prepared.source, experiment.seed, directory, prepared.probe, prepared.data)
 
 
 def evaluate(job: Job) -> None:

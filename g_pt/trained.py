@@ -11,22 +11,27 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
+import numpy as np
 
-from g_pt import gpt, tasks, workdir
+from g_pt import family_gpt, gpt, tasks, workdir
 from g_pt.checkpointing import Checkpoints, History
+from g_pt.corpus.family_statistics import FamilyStatistics
 from g_pt.corpus.split import Census
 from g_pt.corpus.statistics import PromptRange, StartRange, Statistics
 from g_pt.description import describe
 from g_pt.errors import UserError
+from g_pt.family_generator import FamilyGenerator
+from g_pt.family_gpt import FamilyGPT
 from g_pt.generator import Generator
 from g_pt.parameters import Arrangement
 from g_pt.parameters.units import UnitStatistics
+from g_pt.tasks.graph import Graph
 
 
-def load(directory: str | Path, data_dir: str | None = None) -> gpt.GPT:
+def load(directory: str | Path, data_dir: str | None = None) -> gpt.GPT | FamilyGPT:
   """The trained G.pt of a workdir, with the averaged weights of its last checkpoint.
 
-  The task's data are looked for once something is measured: in `data_dir`, or
+  Of a task that is a family of data sets it is a `FamilyGPT`, which is given one by its `on`. The task's data are looked for once something is measured: in `data_dir`, or
   where training found them. Raises UserError, naming what is missing, where
   there is no trained model.
   """
@@ -34,15 +39,18 @@ def load(directory: str | Path, data_dir: str | None = None) -> gpt.GPT:
   trained = workdir.read_json(directory / workdir.TRAINED)
   if trained is None:
     raise UserError(f"{directory}: no trained G.pt here ({workdir.TRAINED} is missing); run --stage=train")
-  statistics, arrangement = read_statistics(directory)
   description = describe(trained["config"])
   where = data_dir if data_dir is not None else trained["config"].get("data_dir")
+  if tasks.get(description.task).draw is not None:
+    family = family_gpt.build(description, read_family_statistics(directory), where)
+    return dataclasses.replace(family, weights=_restored(family.generator, directory))
+  statistics, arrangement = read_statistics(directory)
   load_data = functools.partial(tasks.get(description.task).load, where)
   built = gpt.build(description, statistics, load_data, arrangement)
   return dataclasses.replace(built, weights=_restored(built.generator, directory))
 
 
-def history(directory: Path, generator: Generator) -> Iterator[tuple[int, PyTree]]:
+def history(directory: Path, generator: Generator | FamilyGenerator) -> Iterator[tuple[int, PyTree]]:
   """(training step, averaged weights at it) of the steps that training kept, rising; none for imported weights."""
   if not (directory / workdir.HISTORY).exists():
     return
@@ -51,7 +59,7 @@ def history(directory: Path, generator: Generator) -> Iterator[tuple[int, PyTree
       yield step, _bound_to_no_device(kept.restore(step, _layout(generator)))
 
 
-def _restored(generator: Generator, directory: Path) -> PyTree:
+def _restored(generator: Generator | FamilyGenerator, directory: Path) -> PyTree:
   """Averaged weights of the last checkpoint."""
   with Checkpoints(directory / workdir.CHECKPOINTS, read_only=True) as checkpoints:
     return _bound_to_no_device(checkpoints.restore_average(_layout(generator)))
@@ -62,7 +70,7 @@ def _bound_to_no_device(weights: PyTree) -> PyTree:
   return jax.tree.map(jnp.asarray, jax.device_get(weights))
 
 
-def _layout(generator: Generator) -> PyTree:
+def _layout(generator: Generator | FamilyGenerator) -> PyTree:
   """Shapes of the weights, on the first local device."""
   here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   shapes = jax.eval_shape(generator.init, jax.random.key(0))
@@ -77,6 +85,7 @@ def write_trained(
   imported: dict[str, Any] | None = None,
 ) -> None:
   """Writes down all of a model but its weights; `imported` says where those came from if they were not made here."""
+  assert statistics.units is not None
   workdir.write_arrays(directory / workdir.UNITS, statistics.units.to_arrays())
   content = {
     "config": values,
@@ -106,3 +115,31 @@ def read_statistics(directory: Path) -> tuple[Statistics, Arrangement | None]:
     raise UserError(f"{directory / workdir.TRAINED}: not what this version writes ({error}); train it again") from None
   # Only weights that were made elsewhere have one; JSON knows no tuples.
   return statistics, arrangement and tuple((name, tuple(axes)) for name, axes in arrangement)
+
+
+def write_family(directory: Path, values: dict[str, Any], statistics: FamilyStatistics) -> None:
+  """`write_trained` of a model of many data sets."""
+  scale = {name: np.asarray(value) for name, value in statistics.scale._asdict().items()}
+  workdir.write_arrays(directory / workdir.UNITS, scale)
+  ranges = {
+    "prompt_ranges": {name: found._asdict() for name, found in statistics.prompt_ranges.items()},
+    "start_ranges": {name: found._asdict() for name, found in statistics.start_ranges.items()},
+  }
+  names = list(statistics.prompt_ranges)
+  content = {"config": values, "metrics": names, "census": statistics.census._asdict(), **ranges}
+  workdir.write_json(directory / workdir.TRAINED, content)
+
+
+def read_family_statistics(directory: Path) -> FamilyStatistics:
+  """What `write_family` wrote of the corpus."""
+  file, scale = directory / workdir.TRAINED, workdir.read_arrays(directory / workdir.UNITS, "train")
+  trained = workdir.read_json(file)
+  try:
+    return FamilyStatistics(
+      Graph(**{name: jnp.asarray(value) for name, value in scale.items()}),
+      {name: PromptRange(**trained["prompt_ranges"][name]) for name in trained["metrics"]},
+      {name: StartRange(**trained["start_ranges"][name]) for name in trained["metrics"]},
+      Census(**trained["census"]),
+    )
+  except (KeyError, TypeError) as error:
+    raise UserError(f"{file}: not what this version writes ({error}); train it again") from None

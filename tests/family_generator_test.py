@@ -9,17 +9,21 @@ import pytest
 
 from g_pt.corpus.pairs import Pairs
 from g_pt.diffusion.schedule import make_schedule
-from g_pt.family_generator import FamilyGenerator, scale_of
+from g_pt.corpus.family_statistics import scale_of
+from g_pt.family_generator import FamilyGenerator
 from g_pt.generator import SampleConfig
 from g_pt.models.class_transformer import ClassTransformer
 from g_pt.parameters.symmetry import permutation_index, random_permutations
 from g_pt.parameters.units import DIFFUSED_STD
 from g_pt.tasks import classifiers, family
 from g_pt.tasks.graph import Graph
+from g_pt.tasks.layers import flat_of, layers_of
 from tests.models.class_transformer_test import CONFIG, PIXELS, told_of
 
 CLASSES, NETWORKS = 3, 6
+METRICS = "test_loss", "test_error"
 TOLD = told_of(CLASSES)[1]
+BY = jnp.array([0.0, 1.0])
 SAMPLE = SampleConfig(steps=3)
 
 
@@ -39,7 +43,8 @@ def task_of(toy):
 def generator_of(task):
   scale = Graph(jnp.full((1, 1, 3), 0.5), jnp.full((1, 2), 0.3), jnp.full((1,), 0.2))
   module = ClassTransformer(CONFIG, scale)
-  return FamilyGenerator(task.spec, task.metric("test_loss"), module, make_schedule("cosine", 100), scale, TOLD)
+  metrics = tuple(task.metric(name) for name in METRICS)
+  return FamilyGenerator(task.spec, metrics, module, make_schedule("cosine", 100), scale)
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +73,9 @@ def test_what_can_be_said_of_a_change_comes_back(generator):
   x0 = generator.encode(target, start, TOLD)
   said = generator.decode(x0, start, TOLD)
   np.testing.assert_allclose(generator.encode(said, start, TOLD), x0, atol=2e-3)
-  layers, wanted = generator.layers(said), generator.layers(target)
+  layers, wanted = layers_of(generator.spec, said), layers_of(generator.spec, target)
   np.testing.assert_allclose(layers.outgoing, wanted.outgoing, atol=1e-5)
-  np.testing.assert_allclose(generator._flat(wanted), target)
+  np.testing.assert_allclose(flat_of(generator.spec, wanted), target)
 
 
 def test_the_scale_brings_every_kind_of_number_to_one_size(generator):
@@ -92,7 +97,7 @@ def test_loss_and_samples_keep_the_order_of_hidden_units(generator, weights):
 
   @jax.jit
   def sampled(theta, noise):
-    return generator.update(SAMPLE, weights, theta, 2 * metric, metric / 2, key, noise, TOLD)
+    return generator.update(SAMPLE, weights, theta, 2 * metric, metric / 2, key, noise, TOLD, BY)
 
   graphs = generator._graphs(noise, 4, CLASSES)
   permuted = Graph(graphs.edge[:, moved], graphs.unit[:, moved], graphs.output)
@@ -104,9 +109,9 @@ def test_loss_and_samples_keep_the_order_of_hidden_units(generator, weights):
 def test_the_loss_is_of_the_linear_guess_until_something_is_learned(generator):
   weights = jax.jit(generator.init)(jax.random.key(0))
   drawn = pairs(generator)
-  loss, estimate = jax.jit(generator.denoising_loss)(weights, drawn, jax.random.key(3), TOLD)
+  loss, estimate = jax.jit(generator.denoising_loss)(weights, drawn, jax.random.key(3), TOLD, BY)
   assert loss.shape == (NETWORKS,) and estimate.shape == drawn.target.shape
   assert np.isfinite(loss).all() and np.isfinite(estimate).all()
-  gradient = jax.jit(jax.grad(lambda w: generator.denoising_loss(w, drawn, jax.random.key(3), TOLD)[0].mean()))(weights)
+  gradient = jax.jit(jax.grad(lambda w: generator.denoising_loss(w, drawn, jax.random.key(3), TOLD, BY)[0].mean()))(weights)
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(gradient))
   assert max(float(np.abs(x).max()) for x in jax.tree.leaves(gradient)) > 1e-4

@@ -10,6 +10,7 @@ import pytest
 import g_pt
 from g_pt import trained, workdir
 from g_pt.errors import UserError
+from g_pt.gpt import _evaluating
 
 
 def test_a_public_load_is_the_whole_way(gpt, smoke_workdir):
@@ -24,9 +25,9 @@ def test_what_is_sampled_of_new_networks_is_measured_by_the_program_that_measure
   network = loaded.init(jax.random.key(0))
   loaded.measure(network)
   trained_by_it = loaded.sample(network, prompt=1.0, key=jax.random.key(1), metric=2.0)
-  programs = loaded._evaluate._cache_size()
+  programs = _evaluating(loaded.task)._cache_size()
   loaded.measure(trained_by_it)
-  assert loaded._evaluate._cache_size() == programs
+  assert _evaluating(loaded.task)._cache_size() == programs
 
 
 def test_statistics_read_are_those_that_were_written(gpt, smoke_workdir, tmp_path):

@@ -1,7 +1,6 @@
-"""Pairs of a corpus of many data sets, one a group: a data set is drawn, then pairs of its runs.
+"""Pairs of a corpus of many data sets, one a group: a data set and a metric are drawn, then pairs of its runs by it.
 
-Beside its runs a data set has what a model is told of it, and some of its inputs,
-without labels, on which networks can be compared.
+Beside its runs a data set has what a model is told of it.
 """
 
 from __future__ import annotations
@@ -11,11 +10,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 import numpy as np
 
 from g_pt.corpus.pairs import AnyArray, Pairs, PairsConfig, Places, Targets, earlier, sort_targets
 from g_pt.errors import ConfigError
+from g_pt.keys import fold
 from g_pt.tasks.base import Metric
 
 
@@ -23,35 +23,44 @@ class FamilySource(NamedTuple):
   """The training runs, set by set; for use inside jit."""
 
   theta: Float[AnyArray, "set run checkpoint parameter"]
-  metric: Float[AnyArray, "set run checkpoint"]
-  # Of the targets of a set, run * (K - 1) + checkpoint - 1: the share that is drawn up to each.
-  share: Float[AnyArray, "set target"]
+  values: Float[AnyArray, "set metric run checkpoint"]
+  # Of the targets of a set by a metric, run * (K - 1) + checkpoint - 1: the share that is drawn up to each.
+  share: Float[AnyArray, "set metric target"]
   told: PyTree  # arrays that lead with the set
-  inputs: Float[AnyArray, "set example ..."]
-
 
 class Drawn(NamedTuple):
   """Pairs of some data sets, and what belongs to these."""
 
   pairs: Pairs  # [set, pair, ...]
   told: PyTree  # [set, ...]
-  inputs: Float[Array, "set example ..."]
+  by: Float[Array, "set metric"]  # 1 for the metric that the pairs are drawn and prompted by, 0 for the others
 
 
 def family_source(
   theta: Float[np.ndarray, "set run checkpoint parameter"],
-  metric_values: Float[np.ndarray, "set run checkpoint"],
+  values: Float[np.ndarray, "set metric run checkpoint"],
   told: Sequence[PyTree],
-  inputs: Float[np.ndarray, "set example ..."],
-  metric: Metric,
+  metrics: Sequence[Metric],
   config: PairsConfig,
+  sound: Bool[np.ndarray, "set run"] | None = None,
 ) -> FamilySource:
-  """Targets cover the metric's range in each data set evenly, as `sort_targets` has it; ConfigError for other pairs."""
+  """Targets cover each metric's range in each data set evenly, as `sort_targets` has it; ConfigError for other pairs.
+
+  Runs that are not sound are in no pair; None: all are.
+  """
   if config.weighting != "metric" or config.permute:
     raise ConfigError("train.pairs: of many data sets, pairs are drawn by weighting=metric without permute alone")
-  shares = [np.cumsum(likely(sort_targets(values, metric, config))) for values in metric_values]
+  targets = (values.shape[2], values.shape[3] - 1)
+
+  def share(set_values: np.ndarray, metric: Metric, good: np.ndarray) -> np.ndarray:
+    whole = np.zeros(targets)
+    whole[good] = likely(sort_targets(set_values[good], metric, config)).reshape(-1, targets[1])
+    return np.cumsum(whole)
+
+  good = np.ones(values.shape[::2], bool) if sound is None else sound
+  shares = [[share(x, metric, ok) for x, metric in zip(of_set, metrics)] for of_set, ok in zip(values, good)]
   stacked = jax.tree.map(lambda *each: np.stack([np.asarray(x) for x in each]), *told)
-  return FamilySource(theta, metric_values, np.stack(shares).astype(np.float32), stacked, inputs)
+  return FamilySource(theta, values, np.array(shares, np.float32), stacked)
 
 
 def likely(targets: Targets) -> Float[np.ndarray, "target"]:
@@ -64,19 +73,22 @@ def likely(targets: Targets) -> Float[np.ndarray, "target"]:
 
 
 def draw_of_sets(source: FamilySource, config: PairsConfig, key: Array, sets: int, pairs: int) -> Drawn:
-  """`pairs` independent pairs of each of `sets` data sets, which are drawn evenly."""
+  """`pairs` independent pairs of each of `sets` data sets, which are drawn evenly, and so are metrics."""
   set_key, place_key = jax.random.split(key)
-  chosen = jax.random.randint(set_key, (sets,), 0, source.share.shape[0])
+  count, metrics, _ = source.share.shape
+  chosen = jax.random.randint(set_key, (sets,), 0, count)
+  by = jax.random.randint(fold(set_key, "metric"), (sets,), 0, metrics)
 
-  def of_set(number: Int[Array, ""], key: Array) -> Pairs:
-    run, start, target = _places(jnp.asarray(source.share)[number], source.metric.shape[2], config, key, pairs)
-    theta, metric = jnp.asarray(source.theta), jnp.asarray(source.metric)
-    places = (number, run, start), (number, run, target)
-    return Pairs(*(x[place] for x in (theta, metric) for place in places))
+  def of_set(number: Int[Array, ""], by: Int[Array, ""], key: Array) -> Pairs:
+    run, start, target = _places(jnp.asarray(source.share)[number, by], source.values.shape[3], config, key, pairs)
+    theta, values = jnp.asarray(source.theta), jnp.asarray(source.values)
+    return Pairs(
+      theta[number, run, start], theta[number, run, target], values[number, by, run, start], values[number, by, run, target]
+    )
 
-  drawn = jax.vmap(of_set)(chosen, jax.random.split(place_key, sets))
-  told, inputs = jax.tree.map(lambda x: jnp.asarray(x)[chosen], (source.told, source.inputs))
-  return Drawn(drawn, told, inputs)
+  drawn = jax.vmap(of_set)(chosen, by, jax.random.split(place_key, sets))
+  told = jax.tree.map(lambda x: jnp.asarray(x)[chosen], source.told)
+  return Drawn(drawn, told, jax.nn.one_hot(by, metrics))
 
 
 def _places(share: Float[Array, "target"], checkpoints: int, config: PairsConfig, key: Array, count: int) -> Places:

@@ -123,6 +123,11 @@ def open_matching(path: Place, wanted: Manifest, writable: bool = False, process
   return corpus
 
 
+def group_key(seed: int, group: int) -> Array:
+  """What the runs of a group share: the order of their minibatches, of a family their data set."""
+  return stream(seed, "corpus", "group", group)
+
+
 def generate(task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: Any, path: Place) -> Corpus:
   """The corpus at `path`: made, or finished where it was interrupted, or found whole.
 
@@ -208,7 +213,7 @@ def _maker(
     # Where there are fewer groups than devices, the last one is made several times.
     for group in [*groups, *[groups[-1]] * (len(devices) - len(groups))]:
       runs, saved = corpus.runs_of_group(group), save_points(config, steps, seed, group)
-      rates, key = jnp.full(len(runs), recipe.learning_rate), stream(seed, "corpus", "group", group)
+      rates, key = jnp.full(len(runs), recipe.learning_rate), group_key(seed, group)
       rows.append((init(run_keys(seed, runs)), rates, key, jnp.asarray(saved)))
       kept.append(np.broadcast_to(saved, (len(runs), len(saved))))
     found = jax.device_get(program(shared, *jax.tree.map(lambda *row: jnp.stack(row), *rows)))

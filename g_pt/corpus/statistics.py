@@ -45,7 +45,7 @@ class StartRange(NamedTuple):
 class Statistics(NamedTuple):
   """Four things: the model's units, the bounds of prompts, those of starts, and what the report tells of the corpus."""
 
-  units: UnitStatistics
+  units: UnitStatistics | None  # None: the model is of many data sets and has units of its own
   prompt_range: PromptRange | None  # None: prompts are taken as they are
   census: Census | None  # None: of weights that were made elsewhere
   start_range: StartRange | None = None  # None: starts are taken as they are

@@ -5,20 +5,23 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from g_pt.models.chunk_transformer import ChunkTransformer, ChunkTransformerConfig
+from g_pt.models.class_transformer import ClassTransformer, ClassTransformerConfig
 from g_pt.models.neuron_transformer import NeuronTransformer, NeuronTransformerConfig
 
 
 class Architecture(NamedTuple):
   """One entry of the table of models."""
 
-  module: Any  # (spec, config, residual) -> Linen module
+  module: Any  # (spec, config, residual) -> Linen module; of many data sets (config, scale) -> one
   config: Any  # its frozen dataclass of sizes
   # Whether scalars arrive smooth: timestep in [0, 1] and the metric's coordinate, rather than raw.
   smooth_scalars: bool
+  many_sets: bool = False  # whether it is told of a data set, and so for tasks that are families of these
 
 
 ARCHITECTURES: dict[str, Architecture] = {
   "chunk_transformer": Architecture(ChunkTransformer, ChunkTransformerConfig, smooth_scalars=False),
+  "class_transformer": Architecture(ClassTransformer, ClassTransformerConfig, smooth_scalars=True, many_sets=True),
   "neuron_transformer": Architecture(NeuronTransformer, NeuronTransformerConfig, smooth_scalars=True),
 }
 

@@ -3,14 +3,14 @@
 It is told of a data set what `Known` holds, and nothing of what its pixels or classes
 mean. Hidden units and classes have no positions: permuting either, in network and
 data set alike, permutes the output. Every block looks at what the network that it is
-about to write does on the classes, taken for Gaussian, see g_pt.tasks.mean_field.
+about to write does on the examples, see g_pt.tasks.responses.
 
 Shape suffixes: B batch, U unit, C class, P pixel, T token, W width, E width of an edge, R features of two classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 import dataclasses
 import functools
 from typing import NamedTuple
@@ -22,11 +22,11 @@ from jaxtyping import Array, Float
 
 from g_pt.fields import Settings, limited
 from g_pt.models.layers import Dense, attention, embedded, log_spaced_frequencies, normalise
-from g_pt.tasks import graph, mean_field
-from g_pt.tasks.class_statistics import ClassStatistics
-from g_pt.tasks.discriminants import RIDGES, Discriminants
+from g_pt.tasks import graph
 from g_pt.tasks.graph import OF_EDGE, OF_UNIT, Graph
-from g_pt.tasks.mean_field import Layers
+from g_pt.tasks.known import Known
+from g_pt.tasks.layers import Layers
+from g_pt.tasks.responses import Response, respond, seen_by
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,27 +44,6 @@ class ClassTransformerConfig(Settings):
   def check(self) -> None:
     if self.width % self.heads:
       raise ValueError(f"width: {self.width} is not a multiple of the {self.heads} heads")
-
-
-class Known(NamedTuple):
-  """What the model is told of a data set."""
-
-  statistics: ClassStatistics
-  discriminants: Discriminants
-  relation: Float[Array, "class class relation"]  # of a direction's class, and of one that it meets
-
-
-def known(statistics: ClassStatistics, discriminants: Discriminants) -> Known:
-  """Adds what each class's directions show of the others: mean and deviation of their products, and the distance."""
-  share = statistics.count / jnp.sum(statistics.count)
-  centred = statistics.mean - (share[:, None] * statistics.mean).sum(axis=0)[None]
-  columns, classes = discriminants.directions, statistics.mean.shape[0]
-  means = columns.T @ centred.T  # [direction, class]
-  spread = jnp.einsum("pd,cpq,qd->dc", columns, statistics.covariance, columns)
-  features = [jnp.moveaxis(x.reshape(len(RIDGES), classes, classes), 0, 2) for x in (means, jnp.sqrt(spread + 1e-6))]
-  seen = means[:classes]  # by the small ridge: differences in these are those of Mahalanobis
-  apart = jnp.sqrt(jnp.mean((seen[:, :, None] - seen[:, None, :]) ** 2, axis=0) + 1e-6)
-  return Known(statistics, discriminants, jnp.concatenate([*features, apart[:, :, None]], axis=2))
 
 
 class Parts(NamedTuple):
@@ -120,7 +99,7 @@ class Block(nn.Module):
 
 
 class ClassTransformer(nn.Module):
-  """(noised change, start, timestep, start metric, prompted metric, data set) -> the change x0, in units of `scale`.
+  """(noised change, start, timestep, start metric, prompted metric, which metric, data set) -> the change x0, in units of `scale`.
 
   What it adds to a linear guess of x0 is counted in that guess's error; every block
   looks at the sum as it is so far.
@@ -132,18 +111,19 @@ class ClassTransformer(nn.Module):
   @nn.compact
   def __call__(
     self,
-    noised: Graph,  # with a leading batch, as all that follows but `told`
+    noised: Graph,  # with a leading batch, as all that follows but `by` and `told`
     guess: Graph,
     error: Float[Array, "batch"],
     start: Layers,
     timestep: Float[Array, "batch"],
     start_metric: Float[Array, "batch"],
     prompted_metric: Float[Array, "batch"],
+    by: Float[Array, "metric"],  # 1 for the metric that both are, 0 for the others
     told: Known,
   ) -> Graph:
     c = self.config
     frequencies = log_spaced_frequencies(c.frequencies, c.max_log2_frequency)
-    condition = embedded(c.width, frequencies, timestep, start_metric, prompted_metric)
+    condition = embedded(c.width, frequencies, timestep, start_metric, prompted_metric, by)
     seen = jax.vmap(functools.partial(graph.seen, told.discriminants))(start)
     batch, units, classes, _ = noised.edge.shape
     parts = Parts(
@@ -152,9 +132,8 @@ class ClassTransformer(nn.Module):
       Dense(c.width, name="encode_output")(jnp.stack([noised.output, seen.output], axis=2)),
     )
     relation = jnp.broadcast_to(told.relation[None], (batch, classes, classes, told.relation.shape[2]))
-    heads = self._heads()
+    head, change = self._head(), guess
     for block in range(c.depth):
-      change = _estimate(heads, parts, guess, error)
       about = self._looked_at(start, change, told)
       parts = Parts(
         parts.edge + Dense(c.edge_width, name=f"look_edge_{block}")(about.edge),
@@ -163,43 +142,59 @@ class ClassTransformer(nn.Module):
       )
       between = jnp.concatenate([relation, about.relation], axis=3)
       parts = Block(c, name=f"block_{block}")(parts, between, condition)
-    return _estimate(heads, parts, guess, error)
+      change = jax.tree.map(lambda x, by: x + error.reshape(-1, *[1] * (x.ndim - 1)) * by, guess, head(parts))
+    return change
 
-  def _heads(self) -> list[Dense]:
+  def _head(self) -> Callable[[Parts], Graph]:
     """From edges, units and outputs to the numbers of a graph; the same after every block."""
     sizes = {"edge": OF_EDGE, "unit": OF_UNIT, "output": 1}
-    return [Dense(size, kernel_init=nn.initializers.zeros, name=f"decode_{name}") for name, size in sizes.items()]
+    layers = [Dense(size, kernel_init=nn.initializers.zeros, name=f"decode_{kind}") for kind, size in sizes.items()]
+
+    def head(parts: Parts) -> Graph:
+      edge, unit, output = (layer(normalise(part)) for layer, part in zip(layers, parts))
+      return Graph(edge, unit, output[:, :, 0])
+
+    return head
 
   def _looked_at(self, start: Layers, change: Graph, told: Known) -> Looks:
-    """What the networks after `change` do, and how the loss on Gaussian classes would change it."""
+    """What the networks after `change` do on the examples, and how the loss on these would change it."""
 
     def one(start: Layers, change: Graph) -> Looks:
-      scaled = jax.tree.map(jnp.multiply, change, self.scale)
-
-      def loss(moved: Graph) -> Float[Array, ""]:
-        return mean_field.loss(graph.applied(told.discriminants, start, moved), told.statistics)
-
-      found = mean_field.behaviour(graph.applied(told.discriminants, start, scaled), told.statistics)
-      slope = jax.tree.map(jnp.multiply, jax.grad(loss)(scaled), self.scale)
-      probability = jnp.exp(found.log_probability)
-      edge = jnp.stack([found.mean, found.deviation, found.firing, found.activity], axis=2)
-      output = jnp.stack([jnp.diagonal(found.log_probability), jnp.diagonal(probability), slope.output], axis=1)
-      relation = jnp.stack([found.logits, probability, probability.T], axis=2)
-      return Looks(jnp.concatenate([edge, 10 * slope.edge], axis=2), 10 * slope.unit, output, relation)
+      seen = seen_by(told, start)
+      return _looks(respond(seen, start, jax.tree.map(jnp.multiply, change, self.scale)), seen.share, self.scale)
 
     return jax.vmap(one)(start, change)
 
 
-def _estimate(heads: Sequence[Dense], parts: Parts, guess: Graph, error: Float[Array, "batch"]) -> Graph:
-  edge, unit, output = (head(normalise(part)) for head, part in zip(heads, parts))
-  added = Graph(edge, unit, output[:, :, 0])
-  return jax.tree.map(lambda x, by: x + error.reshape(-1, *[1] * (by.ndim - 1)) * by, guess, added)
-
-
 class Looks(NamedTuple):
-  """What networks do on the classes of a data set, as features."""
+  """What networks do on the examples of a data set, as features."""
 
   edge: Float[Array, "... unit class look"]
   unit: Float[Array, "... unit look"]
   output: Float[Array, "... class look"]
   relation: Float[Array, "... class class look"]
+
+
+def _looks(found: Response, share: Float[Array, "class"], scale: Graph) -> Looks:
+  """Factors bring slopes, that are small, to the size of the rest."""
+  slope = jax.tree.map(jnp.multiply, found.slope, scale)
+  # Where a parabola has its least, but not far away; the slope's share of it where the curvature is unknown.
+  step = jax.tree.map(
+    lambda slope, curvature, size: jnp.clip(slope / (curvature * size**2 + 0.01), -3, 3), slope, found.curvature, scale
+  )
+  slope = jax.tree.map(lambda x: 10 * x, slope)
+  whole = [jnp.log(jnp.sum(share * x) + 0.02) for x in (found.loss, found.wrong)]
+  output = [found.loss, found.wrong, jnp.diagonal(found.probability), *(jnp.full_like(share, x) for x in whole)]
+  return Looks(
+    jnp.concatenate(
+      [
+        jnp.stack([found.mean, found.deviation, found.firing, found.activity, 100 * found.blame], axis=2),
+        slope.edge,
+        step.edge,
+      ],
+      axis=2,
+    ),
+    jnp.concatenate([slope.unit, step.unit], axis=1),
+    jnp.stack([*output, slope.output, step.output], axis=1),
+    jnp.stack([found.logits, found.spread, found.probability, found.probability.T], axis=2),
+  )

@@ -136,12 +136,18 @@ def embedded(
   timestep: Float[Array, "batch"],
   start_metric: Float[Array, "batch"],
   prompted_metric: Float[Array, "batch"],
+  by: Float[Array, "metric"] | None = None,
 ) -> Float[Array, "batch width"]:
-  """What blocks are conditioned on; of a module, whose layers `timestep`, ..., `condition` it makes."""
+  """What blocks are conditioned on; of a module, whose layers `timestep`, ..., `condition` it makes.
+
+  `by` says which of several metrics is meant, by a 1 among zeros.
+  """
 
   def embed(value, name):
     return Dense(width, name=name)(frequency_features(value, frequencies))
 
   summed = embed(timestep, "timestep") + embed(start_metric, "start_metric")
   summed = summed + embed(prompted_metric, "prompted_metric")
+  if by is not None:
+    summed = summed + Dense(width, name="metric")(by[None])
   return nn.silu(Dense(width, name="condition")(nn.silu(summed)))

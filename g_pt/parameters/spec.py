@@ -108,6 +108,16 @@ class ParameterSpec:
     """Root mean square of each named array of each network."""
     return {name: jnp.sqrt(jnp.square(theta[:, part]).mean(axis=1)) for name, part in self.slices.items()}
 
+  def shortened(
+    self, theta: Float[Array, "net parameter"], longest: Mapping[str, float]
+  ) -> Float[Array, "net parameter"]:
+    """Networks no named array of which has a root mean square above its `longest`."""
+    parts = []
+    for name, size in self.rms(theta).items():
+      factor = jnp.minimum(1.0, longest[name] / jnp.maximum(size, 1e-12))
+      parts.append(factor[:, None] * theta[:, self.slices[name]])
+    return jnp.concatenate(parts, axis=1)
+
   def arrangement_index(self, arrangement: Arrangement) -> Int[np.ndarray, "parameter"]:
     """The index vector that brings a flat vector into another layout, `theta[index]`; its argsort leads back.
 

@@ -2,9 +2,11 @@
 
 Of each class two: (S + r I)^-1 (mu_c - mu), S the covariance within classes and
 mu the mean of all, once with a small ridge r and once with a large one, that
-smooths. The second are taken less what they share with the first. A unit also
-keeps some share of what it started with outside of them. All this is measured in
-outputs: two weight vectors are near when their products with the data are.
+smooths; the second less what they share with the first. Of each kind those nearest
+to them are taken that do not go together, so that coordinates along them mean as
+much for every data set. A unit also keeps some share of what it started with
+outside of them. All this is measured in outputs: two weight vectors are near when
+their products with the data are.
 """
 
 from __future__ import annotations
@@ -14,18 +16,21 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
+import scipy.linalg
 
 from g_pt.tasks.class_statistics import ClassStatistics
 
 RIDGES = (0.05, 3.0)
+RANK = 64
+_LEAST = 1e-3  # share of the largest, below which what directions add to each other is noise
 
 
 class Discriminants(NamedTuple):
   """Of one data set; a direction is of a class and a ridge, the classes of the first ridge before the others."""
 
-  directions: Float[Array, "pixel direction"]  # products with the data have a standard deviation of 1
-  coordinates: Float[Array, "direction pixel"]  # takes weights to the shortest vector of what lies along directions
-  total: Float[Array, "pixel pixel"]  # covariance of all examples
+  directions: Float[Array, "pixel direction"]  # as products with the data have a deviation of 1, or of 0
+  coordinates: Float[Array, "direction pixel"]  # of weights, along the directions
+  root: Float[Array, "pixel axis"]  # times its transpose: covariance of all examples, along its RANK largest axes
 
 
 class Along(NamedTuple):
@@ -45,16 +50,24 @@ def discriminants(statistics: ClassStatistics) -> Discriminants:
   columns, identity = np.zeros((mean.shape[1], 0)), np.eye(mean.shape[1])
   for ridge in RIDGES:
     new = np.linalg.solve(within + ridge * identity, centred.T)
-    new = new - columns @ (_inverse(columns, total) @ (columns.T @ total @ new))
-    size = np.sqrt(np.einsum("pd,pq,qd->d", new, total, new))
-    columns = np.concatenate([columns, new / np.maximum(size, 1e-6)], axis=1)
-  coordinates = _inverse(columns, total) @ columns.T @ total
-  return Discriminants(*(jnp.asarray(x, jnp.float32) for x in (columns, coordinates, total)))
+    new = new - columns @ (columns.T @ total @ new)
+    columns = np.concatenate([columns, _apart(new, total)], axis=1)
+  return Discriminants(*(jnp.asarray(x, jnp.float32) for x in (columns, columns.T @ total, _root(total))))
 
 
-def _inverse(columns: np.ndarray, total: np.ndarray) -> np.ndarray:
-  """Of the products of directions with each other; theirs add up to nothing, so that it is a pseudo-inverse."""
-  return np.linalg.pinv(columns.T @ total @ columns, rcond=1e-6, hermitian=True)
+def _apart(columns: np.ndarray, total: np.ndarray) -> np.ndarray:
+  """The nearest directions whose products with the data do not go together; they add up to nothing all the same."""
+  together = columns.T @ total @ columns
+  size = np.sqrt(np.maximum(np.diagonal(together), 1e-12))
+  sizes, axes = np.linalg.eigh(together / size[:, None] / size[None])
+  inverse = np.where(sizes > _LEAST * sizes[-1], 1 / np.sqrt(np.maximum(sizes, _LEAST)), 0.0)
+  return columns / size[None] @ (axes * inverse) @ axes.T
+
+
+def _root(total: np.ndarray) -> np.ndarray:
+  size = len(total)
+  sizes, axes = scipy.linalg.eigh(total, subset_by_index=(max(0, size - RANK), size - 1))
+  return axes * np.sqrt(np.maximum(sizes, 0))
 
 
 def outside(found: Discriminants, weights: Float[Array, "pixel unit"]) -> Float[Array, "pixel unit"]:
@@ -65,8 +78,8 @@ def outside(found: Discriminants, weights: Float[Array, "pixel unit"]) -> Float[
 def along(found: Discriminants, start: Float[Array, "pixel unit"], change: Float[Array, "pixel unit"]) -> Along:
   """The nearest change of that form."""
   rest, moved = outside(found, start), outside(found, change)
-  seen = found.total @ rest
-  size = jnp.sum(rest * seen, axis=0)
+  seen, moved = found.root.T @ rest, found.root.T @ moved
+  size = jnp.sum(seen**2, axis=0)
   return Along(found.coordinates @ change, jnp.sum(moved * seen, axis=0) / jnp.maximum(size, 1e-12))
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 
+from jaxtyping import Array
+
 from g_pt.tasks import classifiers, datasets, mixes, networks
 from g_pt.tasks.base import Metric, Task
 from g_pt.tasks.supervised import SupervisedRecipe
@@ -23,10 +25,15 @@ def is_name(name: str) -> bool:
   return name.partition(":")[0] in SIDES
 
 
+def side_of(name: str) -> int:
+  """Pixels along an edge of the family's images."""
+  return SIDES[name.partition(":")[0]]
+
+
 def task(name: str) -> Task:
   """The family of that name, see above."""
-  size, _, named = name.partition(":")
-  side, sources = SIDES[size], tuple(named.split(",")) if named else SOURCES
+  _, _, named = name.partition(":")
+  side, sources = side_of(name), tuple(named.split(",")) if named else SOURCES
   return classifiers.task(
     name=name,
     classifier=networks.MLP(_WIDTHS),
@@ -44,12 +51,20 @@ def task(name: str) -> Task:
 
 def load(sources: tuple[str, ...], side: int, data_dir: str | None = None) -> mixes.Sources:
   """Their images; UserError where a source cannot be had, ConfigError where none has ten classes."""
-  data = [datasets.digits() if name == "digits" else datasets.tfds_images(name, data_dir) for name in sources]
-  found = mixes.sources_of(data, side)
+  found = mixes.sources_of([_source(name, data_dir) for name in sources], side)
   mixes.check(found, _SIZES)
   return found
 
 
-def draw(sources: mixes.Sources, key) -> datasets.Images:
+def draw(sources: mixes.Sources, key: Array) -> datasets.Images:
   """One data set."""
   return mixes.draw(sources, _SIZES, key)
+
+
+def whole(name: str, source: str, data_dir: str | None, key: Array) -> datasets.Images:
+  """A source as it is, as networks of the family `name` take it; errors as of `load`."""
+  return mixes.whole(_source(source, data_dir), _SIZES, side_of(name), key)
+
+
+def _source(name: str, data_dir: str | None) -> datasets.Images:
+  return datasets.digits() if name == "digits" else datasets.tfds_images(name, data_dir)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from g_pt.tasks.discriminants import RIDGES, Along, Discriminants, along, change_of, outside
-from g_pt.tasks.mean_field import Layers
+from g_pt.tasks.layers import Layers
 
 OF_EDGE, OF_UNIT = len(RIDGES) + 1, 2
 
@@ -45,14 +45,12 @@ def change_between(known: Discriminants, start: Layers, target: Layers) -> Graph
   """From one network to another; of the first layer what a graph can say."""
   moved = along(known, start.incoming, target.incoming - start.incoming)
   bias, output_bias = target.bias - start.bias, target.output_bias - start.output_bias
-  return _graph(moved.coordinates, target.outgoing - start.outgoing, moved.own, bias, output_bias)
+  return graph_of(moved.coordinates, target.outgoing - start.outgoing, moved.own, bias, output_bias)
 
 
 def applied(known: Discriminants, start: Layers, change: Graph) -> Layers:
   """The start after a change."""
-  units, classes, _ = change.edge.shape
-  coordinates = jnp.moveaxis(change.edge[:, :, :-1], (2, 1), (0, 1)).reshape(len(RIDGES) * classes, units)
-  moved = change_of(known, start.incoming, Along(coordinates, change.unit[:, 0]))
+  moved = change_of(known, start.incoming, Along(coordinates_of(change), change.unit[:, 0]))
   return Layers(
     start.incoming + moved,
     start.bias + change.unit[:, 1],
@@ -63,20 +61,26 @@ def applied(known: Discriminants, start: Layers, change: Graph) -> Layers:
 
 def seen(known: Discriminants, network: Layers) -> Graph:
   """A network as a model sees it: `own` is the deviation of a unit's products with the data, outside of directions."""
-  rest = outside(known, network.incoming)
-  deviation = jnp.sqrt(jnp.maximum(jnp.sum(rest * (known.total @ rest), axis=0), 0.0))
-  return _graph(
+  deviation = jnp.linalg.norm(known.root.T @ outside(known, network.incoming), axis=0)
+  return graph_of(
     known.coordinates @ network.incoming, network.outgoing, deviation, network.bias, network.output_bias
   )
 
 
-def _graph(
+def coordinates_of(change: Graph) -> Float[Array, "direction unit"]:
+  """Of a change of the first layer, along the directions."""
+  units, classes, _ = change.edge.shape
+  return jnp.moveaxis(change.edge[:, :, :-1], (2, 1), (0, 1)).reshape(len(RIDGES) * classes, units)
+
+
+def graph_of(
   coordinates: Float[Array, "direction unit"],
   outgoing: Float[Array, "unit class"],
   own: Float[Array, "unit"],
   bias: Float[Array, "unit"],
   output: Float[Array, "class"],
 ) -> Graph:
+  """From its numbers by their meaning."""
   units, classes = outgoing.shape
   by_class = jnp.moveaxis(coordinates.reshape(len(RIDGES), classes, units), (2, 1), (0, 1))
   edge = jnp.concatenate([by_class, outgoing[:, :, None]], axis=2)

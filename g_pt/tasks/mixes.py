@@ -9,7 +9,7 @@ a contrast, half of them a smooth warp, and pixels of mean 0 and deviation 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -93,7 +93,28 @@ def draw(sources: Sources, sizes: Sizes, key: Array) -> Images:
   class_key, image_key, look_key = jax.random.split(key, 3)
   classes, views = _classes(sources, sizes.classes, class_key)  # in random order
   look = _look(look_key, sources.train.images.shape[-1])
+  return _made(sources, sizes, classes, views, look, image_key)
 
+
+def whole(source: Images, sizes: Sizes, side: int, key: Array) -> Images:
+  """One source as it is, its first classes in their own order; images of each as `draw` has them, drawn anew.
+
+  Raises ConfigError where it has too few classes.
+  """
+  sources = sources_of([source], side)
+  check(sources, sizes)
+  classes = jnp.arange(sizes.classes)
+  return _made(sources, sizes, classes, jnp.zeros_like(classes), lambda images: images, key)
+
+
+def _made(
+  sources: Sources,
+  sizes: Sizes,
+  classes: Int[Array, "class"],
+  views: Int[Array, "class"],
+  look: Callable[[Array], Array],
+  key: Array,
+) -> Images:
   def part(pool: Pool, count: int, key: Array) -> Array:
     def of_one(chosen: Array, view: Array, key: Array) -> Array:
       index = jax.random.randint(key, (count,), 0, jnp.asarray(pool.count)[chosen])
@@ -102,7 +123,7 @@ def draw(sources: Sources, sizes: Sizes, key: Array) -> Images:
     return jax.vmap(of_one)(classes, views, jax.random.split(key, sizes.classes))
 
   train, test = (
-    part(pool, count, jax.random.fold_in(image_key, number))
+    part(pool, count, jax.random.fold_in(key, number))
     for number, (pool, count) in enumerate(((sources.train, sizes.train), (sources.test, sizes.test)))
   )
   mean, deviation = train.mean(), train.std()

@@ -128,7 +128,7 @@ class Step:
 
   def loss(self, weights: PyTree, drawn: Pairs | Drawn, key: Array, data: Any) -> Float[Array, ""]:
     """Mean over the pairs, of one data set where there are many; `data` is the task's, where behaviour counts."""
-    pairs, told = (drawn.pairs, (drawn.told,)) if isinstance(drawn, Drawn) else (drawn, ())
+    pairs, told = (drawn.pairs, (drawn.told, drawn.by)) if isinstance(drawn, Drawn) else (drawn, ())
     loss, estimate = self.generator.denoising_loss(weights, pairs, key, *told)
     if self.config.behaviour:
       inputs = self._inputs(drawn, data, fold(key, "inputs"))
@@ -139,7 +139,8 @@ class Step:
     """Of the data set, drawn anew each time."""
     count, draw = self.config.behaviour_inputs, self.task.training.inputs
     if isinstance(drawn, Drawn):
-      return drawn.inputs[jax.random.randint(key, (count,), 0, drawn.inputs.shape[0])]
+      examples = drawn.told.examples.reshape(-1, drawn.told.examples.shape[-1])
+      return examples[jax.random.randint(key, (count,), 0, examples.shape[0])]
     if draw is None:
       raise ValueError(f"train.behaviour: the task {self.task.name!r} has no inputs to compare networks on")
     return draw(data, key, count)

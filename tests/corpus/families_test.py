@@ -1,5 +1,6 @@
 """Pairs of many data sets are of one set each, with what belongs to it, and spread over its metric evenly."""
 
+import dataclasses
 import functools
 
 import jax
@@ -14,7 +15,8 @@ from tests.corpus.pairs_test import METRIC
 
 SETS, RUNS, CHECKPOINTS = 5, 3, 6
 CONFIG = PairsConfig(bins=4)
-VALUES = np.float32(np.random.default_rng(0).uniform(0, 2, (SETS, RUNS, CHECKPOINTS)))
+METRICS = METRIC, dataclasses.replace(METRIC, higher_is_better=True, coordinate=lambda value: value)
+VALUES = np.float32(np.random.default_rng(0).uniform(0, 2, (SETS, len(METRICS), RUNS, CHECKPOINTS)))
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +24,7 @@ def source():
   """Parameters tell their set, run and checkpoint."""
   number = np.arange(SETS * RUNS * CHECKPOINTS, dtype=np.float32).reshape(SETS, RUNS, CHECKPOINTS, 1)
   told = [{"mean": jnp.full((2,), float(number))} for number in range(SETS)]
-  inputs = np.arange(SETS, dtype=np.float32)[:, None, None] + np.zeros((SETS, 7, 4), np.float32)
-  return family_source(np.repeat(number, 8, axis=3), VALUES, told, inputs, METRIC, CONFIG)
+  return family_source(np.repeat(number, 8, axis=3), VALUES, told, METRICS, CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -38,36 +39,48 @@ def test_pairs_are_of_one_set_and_run_and_go_with_what_is_told(drawn):
   np.testing.assert_array_equal(start // CHECKPOINTS, target // CHECKPOINTS)
   assert (start < target).all()
   np.testing.assert_array_equal(drawn.told["mean"][:, 0], sets[:, 0])
-  np.testing.assert_array_equal(drawn.inputs[:, 3, 2], sets[:, 0])
-  flat = VALUES.ravel()
-  np.testing.assert_array_equal(drawn.pairs.start_metric, flat[start])
-  np.testing.assert_array_equal(drawn.pairs.target_metric, flat[target])
+  by = np.argmax(np.asarray(drawn.by), axis=1)
+  assert set(by) == {0, 1} and (drawn.by.sum(axis=1) == 1).all()
+  flat = np.stack([VALUES[:, number].ravel() for number in range(2)])[by]
+  np.testing.assert_array_equal(drawn.pairs.start_metric, np.take_along_axis(flat, start, axis=1))
+  np.testing.assert_array_equal(drawn.pairs.target_metric, np.take_along_axis(flat, target, axis=1))
 
 
 def test_targets_are_as_likely_as_of_one_set(source):
   """As `draw_places` draws them."""
-  for number in range(SETS):
-    share = likely(sort_targets(VALUES[number], METRIC, CONFIG))
+  for number, by in np.ndindex(SETS, len(METRICS)):
+    share = likely(sort_targets(VALUES[number, by], METRICS[by], CONFIG))
     assert share.sum() == pytest.approx(1)
-    np.testing.assert_allclose(np.diff(source.share[number], prepend=0), share, atol=1e-6)
+    np.testing.assert_allclose(np.diff(source.share[number, by], prepend=0), share, atol=1e-6)
     theta = np.zeros((RUNS, CHECKPOINTS, 1), np.float32)
-    targets = pair_source(Runs(theta, VALUES[number]), METRIC, CONFIG).targets
+    targets = pair_source(Runs(theta, VALUES[number, by]), METRICS[by], CONFIG).targets
     run, _, target = draw_places(targets, CONFIG, jax.random.key(1), 20_000)
     counts = np.bincount(run * (CHECKPOINTS - 1) + target - 1, minlength=len(share))
     assert np.abs(counts - 20_000 * share).max() < 5 * np.sqrt(20_000 * share.max())
 
 
 def test_the_pairs_of_a_set_spread_so(source, drawn):
-  target = np.asarray(drawn.pairs.target[:, :, 0]).astype(int)
-  for number in range(SETS):
-    mine = target[target[:, 0] // (RUNS * CHECKPOINTS) == number].ravel() % (RUNS * CHECKPOINTS)
+  target, which = np.asarray(drawn.pairs.target[:, :, 0]).astype(int), np.argmax(np.asarray(drawn.by), axis=1)
+  for number, by in np.ndindex(SETS, len(METRICS)):
+    chosen = (target[:, 0] // (RUNS * CHECKPOINTS) == number) & (which == by)
+    mine = target[chosen].ravel() % (RUNS * CHECKPOINTS)
     run, checkpoint = np.divmod(mine, CHECKPOINTS)
     counts = np.bincount(run * (CHECKPOINTS - 1) + checkpoint - 1, minlength=RUNS * (CHECKPOINTS - 1))
-    share = np.diff(source.share[number], prepend=0)
+    share = np.diff(source.share[number, by], prepend=0)
     assert np.abs(counts - len(mine) * share).max() < 5 * np.sqrt(len(mine) * share.max())
+
+
+def test_runs_that_are_not_sound_are_in_no_pair(source):
+  sound = np.ones((SETS, RUNS), bool)
+  sound[1, 2] = False
+  found = family_source(source.theta, VALUES, [{}] * SETS, METRICS, CONFIG, sound)
+  share = np.diff(found.share, prepend=0).reshape(SETS, len(METRICS), RUNS, CHECKPOINTS - 1)
+  assert not share[1, :, 2].any() and share[1, :, :2].any(axis=2).all()
+  np.testing.assert_allclose(found.share[:, :, -1], 1, rtol=1e-6)
+  np.testing.assert_array_equal(found.share[0], source.share[0])
 
 
 def test_other_pairs_are_refused(source):
   for config in (PairsConfig(weighting="uniform"), PairsConfig(permute=True)):
     with pytest.raises(ConfigError, match="train.pairs: of many data sets, pairs are drawn by weighting=metric"):
-      family_source(source.theta, VALUES, [{}] * SETS, source.inputs, METRIC, config)
+      family_source(source.theta, VALUES, [{}] * SETS, METRICS, config)

@@ -5,17 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from g_pt.models.class_transformer import ClassTransformer, ClassTransformerConfig, known
+from g_pt.models.class_transformer import ClassTransformer, ClassTransformerConfig
 from g_pt.tasks import graph
 from g_pt.tasks.class_statistics import class_statistics, permuted
-from g_pt.tasks.discriminants import discriminants
 from g_pt.tasks.graph import Graph
-from g_pt.tasks.mean_field import Layers
+from g_pt.tasks.known import known
+from g_pt.tasks.layers import Layers
 
 BATCH, UNITS, PIXELS = 2, 4, 9
 CONFIG = ClassTransformerConfig(width=8, edge_width=8, depth=2, heads=2, frequencies=4)
 SCALE = Graph(jnp.full((1, 1, 3), 0.5), jnp.full((1, 2), 0.3), jnp.full((1,), 0.2))
-SCALARS = jnp.array([0.1, 0.8]), jnp.array([0.5, -0.2]), jnp.array([-1.0, 0.3])
+SCALARS = jnp.array([0.1, 0.8]), jnp.array([0.5, -0.2]), jnp.array([-1.0, 0.3]), jnp.array([0.0, 1.0])
 
 
 def told_of(classes, seed=0):
@@ -23,7 +23,8 @@ def told_of(classes, seed=0):
   labels = np.repeat(np.arange(classes), 30)
   inputs = rng.normal(size=(len(labels), PIXELS)) + 2 * rng.normal(size=(classes, PIXELS))[labels]
   statistics = class_statistics(jnp.asarray(inputs, jnp.float32), jnp.asarray(labels), classes)
-  return statistics, known(statistics, discriminants(statistics))
+  examples = jnp.asarray(inputs.reshape(classes, 30, PIXELS)[:, :12], jnp.float32)
+  return statistics, known(statistics, examples)
 
 
 def inputs_of(classes, seed=1):
@@ -79,9 +80,15 @@ def test_classes_may_change_places(model):
   other = permuted(statistics, jnp.asarray(order))
   moved = Layers(start.incoming, start.bias, start.outgoing[:, :, order], start.output_bias[:, order])
   changed = Graph(noised.edge[:, :, order], noised.unit, noised.output[:, order])
-  found = model(changed, moved, known(other, discriminants(other)))
+  found = model(changed, moved, known(other, told.examples[order]))
   wanted = model(noised, start, told)
   close(found, Graph(wanted.edge[:, :, order], wanted.unit, wanted.output[:, order]))
+
+
+def test_more_of_the_same_examples_are_the_same(model):
+  (noised, start), (statistics, told) = inputs_of(3), told_of(3)
+  twice = known(statistics, jnp.concatenate([told.examples, told.examples], axis=1))
+  close(model(noised, start, twice), model(noised, start, told))
 
 
 def test_what_it_is_told_counts(model):

@@ -9,7 +9,7 @@ from g_pt.tasks import graph
 from g_pt.tasks.class_statistics import permuted
 from g_pt.tasks.discriminants import discriminants
 from g_pt.tasks.graph import Graph
-from g_pt.tasks.mean_field import Layers
+from g_pt.tasks.layers import Layers
 from tests.tasks.discriminants_test import CLASSES, PIXELS, STATISTICS
 
 UNITS = 5

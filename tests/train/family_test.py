@@ -42,9 +42,8 @@ def source_of(generator):
     first = jnp.asarray(0.3 * rng.normal(size=(RUNS, generator.spec.size)), jnp.float32)
     way = generator.decode(jnp.full((RUNS, graph.size(UNITS, CLASSES)), 0.5), first, known) - first
     theta[number] = np.asarray(first)[:, None] + np.linspace(0, 1, CHECKPOINTS)[:, None] * np.asarray(way)[:, None]
-  metric = 2.0 - np.linspace(0, 1.8, CHECKPOINTS) + rng.uniform(0, 0.1, (SETS, RUNS, CHECKPOINTS))
-  inputs = rng.normal(size=(SETS, 20, PIXELS)).astype(np.float32)
-  return family_source(theta, metric.astype(np.float32), told, inputs, generator.metric, PairsConfig(bins=4))
+  values = 2.0 - np.linspace(0, 1.8, CHECKPOINTS) + rng.uniform(0, 0.1, (SETS, 2, RUNS, CHECKPOINTS))
+  return family_source(theta, values.astype(np.float32), told, generator.metrics, PairsConfig(bins=4))
 
 
 def test_the_loss_falls(run, tmp_path):

@@ -1,0 +1,28 @@
+"""One G.pt of MLP 64-10-10 for data sets that it has never seen."""
+
+from ml_collections import ConfigDict
+
+from g_pt.config import default
+
+
+def get_config(variant: str = "default") -> ConfigDict:
+  config = default("mixes_8x8", "test_loss", "class_transformer")
+  config.corpus.update(runs=2112, checkpoints=16, group_size=8, validation_runs=32, test_runs=32)
+  config.corpus.recipe.update(learning_rate=0.1, train_examples=500)
+  config.diffusion.schedule = "cosine"
+  config.train.update(steps=900, batch_size=192, microbatches=12, optimizer="muon", learning_rate=6e-3, warmup_steps=50)
+  config.train.update(behaviour=10.0, behaviour_inputs=64, average_decay=0.99)
+  config.train.pairs.update(bins=8, initial_fraction=0.6)
+  config.sample.update(steps=5, temperature=0.5, stop=0.2)
+  config.evaluate.data_sets.held_out = ("fashion_mnist",)
+  if variant == "smoke":
+    config.corpus.update(runs=48, checkpoints=4, validation_runs=8, test_runs=8)
+    config.corpus.recipe.update(epochs=2)
+    config.model.update(width=16, edge_width=8, depth=1)
+    config.train.update(steps=40, batch_size=16, microbatches=2, log_every=10, checkpoint_every=20, probe_every=20)
+    config.train.update(optimizer="adamw", warmup_steps=5, history=2)
+    config.evaluate.data_sets.update(networks=4, prompts=4, training_sets=1, test_sets=1, held_out=())
+    config.optimizers.update(tuning_networks=2, points=8)
+  elif variant != "default":
+    raise ValueError(f"unseen_data: unknown variant {variant!r}; it is default or smoke")
+  return config

@@ -1,0 +1,87 @@
+"""What a model of many data sets must know of its corpus: the scale of changes, and for each metric the bounds it learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+import numpy as np
+
+from g_pt.corpus.families import FamilySource, draw_of_sets
+from g_pt.corpus.pairs import PROMPTED_QUANTILES, Pairs, PairsConfig
+from g_pt.corpus.split import Census
+from g_pt.corpus.statistics import PromptRange, StartRange, Statistics, measure_start_range
+from g_pt.parameters import ParameterSpec
+from g_pt.parameters.units import DIFFUSED_STD
+from g_pt.tasks import graph
+from g_pt.tasks.graph import Graph
+from g_pt.tasks.known import Known
+from g_pt.tasks.layers import layers_of
+
+_SETS, _PAIRS = 64, 32  # of each set that is drawn, that the scale is measured on
+
+
+class FamilyStatistics(NamedTuple):
+  """Bounds are by the names of the metrics, in the order in which a model takes these."""
+
+  scale: Graph  # of changes, by kind
+  prompt_ranges: Mapping[str, PromptRange]
+  start_ranges: Mapping[str, StartRange]
+  census: Census
+
+  def by(self, metric: str) -> Statistics:
+    """What holds of one metric."""
+    return Statistics(None, self.prompt_ranges[metric], self.census, self.start_ranges[metric])
+
+
+def measure_family_statistics(
+  source: FamilySource, spec: ParameterSpec, names: tuple[str, ...], config: PairsConfig, census: Census, key: Array
+) -> FamilyStatistics:
+  """Of pairs of `source`, drawn as training draws them; `names` are those of its metrics."""
+
+  @jax.jit
+  def measured(source: FamilySource, key: Array) -> tuple[Pairs, Graph]:
+    drawn = draw_of_sets(source, config, key, _SETS, _PAIRS)
+    of_set = functools.partial(changes, spec)
+    return drawn.pairs, jax.lax.map(lambda x: of_set(*x), (drawn.pairs.target, drawn.pairs.start, drawn.told))
+
+  pairs, found = measured(source, key)
+  flat = Graph(*(x.reshape(-1, *x.shape[2:]) for x in found))
+  start = np.asarray(pairs.start).reshape(-1, spec.size)
+  values, share = np.asarray(source.values), np.diff(np.asarray(source.share), prepend=0)
+  prompts, starts = {}, {}
+  for number, name in enumerate(names):
+    targets = values[:, number, :, 1:].reshape(share[:, number].shape)
+    prompts[name] = PromptRange(*_quantiles(targets.ravel(), share[:, number].ravel()))
+    starts[name] = measure_start_range(spec, start, values[:, number, :, :-1][np.isfinite(values[:, number, :, :-1])])
+  return FamilyStatistics(scale_of(flat), prompts, starts, census)
+
+
+def _quantiles(values: Float[np.ndarray, "target"], share: Float[np.ndarray, "target"]) -> tuple[float, float]:
+  order = np.argsort(values)
+  below = np.cumsum(share[order]) / share.sum()
+  low, high = (float(values[order][np.searchsorted(below, quantile)]) for quantile in PROMPTED_QUANTILES)
+  return low, high
+
+
+def changes(
+  spec: ParameterSpec, target: Float[Array, "net parameter"], theta: Float[Array, "net parameter"], told: Known
+) -> Graph:
+  """From start networks to targets, as far as graphs can say it; a leading axis of nets."""
+  between = jax.vmap(functools.partial(graph.change_between, told.discriminants))
+  return between(layers_of(spec, theta), layers_of(spec, target))
+
+
+def scale_of(found: Graph) -> Graph:
+  """What brings each kind of number of many changes to DIFFUSED_STD, shared by units and by classes."""
+
+  def size(x: Any, kept: int) -> Float[np.ndarray, "..."]:
+    axes = tuple(range(x.ndim - kept))
+    return np.sqrt(np.mean(np.square(x), axis=axes, keepdims=True)[0]) / DIFFUSED_STD
+
+  sizes = size(found.edge, 1), size(found.unit, 1), size(found.output, 0)
+  return Graph(*(jnp.maximum(jnp.asarray(x, jnp.float32), 1e-8) for x in sizes))

@@ -1,0 +1,192 @@
+"""One G.pt on many data sets: those it learned from, mixes it has not seen, sources that are in no corpus.
+
+Each has final images that nothing was chosen by, and networks that no training
+has seen. Prompts run from where whole runs of the recipe end, in the mean, to a
+network's own metric. Beside one update stand what else can be had of the same
+images, see g_pt.evaluation.rivals, and two controls: the statistics of another data
+set, and the own ones with their classes permuted. Both must fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
+import numpy as np
+
+from g_pt import progress
+from g_pt.bootstrap import mean_interval
+from g_pt.corpus.generate import group_key
+from g_pt.corpus.store import Corpus
+from g_pt.evaluation import rivals
+from g_pt.evaluation.alignment import alignment_by_network
+from g_pt.evaluation.base import Context, Result
+from g_pt.family_gpt import FamilyGPT
+from g_pt.fields import Settings as Base
+from g_pt.fields import limited
+from g_pt.gpt import GPT
+from g_pt.keys import stream
+from g_pt.optimizers import baselines
+from g_pt.tasks.base import Recipe, Task
+from g_pt.tasks.known import Known, permuted
+
+USES = ("sample", "optimizers")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(Base):
+  networks: int = limited(16, least=2)  # of each data set
+  prompts: int = limited(10, least=2)  # a network
+  training_sets: int = limited(8, least=0)  # at most, as of the next two
+  test_sets: int = limited(8, least=0)
+  held_out: tuple[str, ...] = ()  # sources that are in no corpus
+  compared: bool = True  # whether test sets and held-out sources are compared with rivals
+
+
+KINDS = ("training", "test", "held out")
+
+
+class OneSet(NamedTuple):
+  """A data set, networks for it, and where whole runs of these end."""
+
+  name: str
+  kind: str  # of KINDS
+  model: FamilyGPT
+  data: Any
+  told: Known
+  theta: Float[Array, "net parameter"]  # initial ones, that no training has seen
+  ends: dict[str, Float[np.ndarray, "net"]]  # by metric, on final images, after whole runs by the recipe
+
+  def gpt(self, metric: str, told: Known | None = None) -> GPT:
+    """Its G.pt; `told`: of another data set."""
+    return self.model.on_set(self.data, metric, self.told if told is None else told)
+
+
+def drawn_sets(
+  model: FamilyGPT, corpus: Corpus, runs: Int[np.ndarray, "run"], kind: str, count: int, networks: int, seed: int
+) -> list[OneSet]:
+  """The data sets of the first groups that the runs belong to."""
+  groups = np.unique(runs // corpus.manifest.group_size)[:count].tolist()
+  drawn = jax.jit(functools.partial(model.task.data_of, model.data))
+  of_each = ((group, jax.device_get(drawn(group_key(seed, group)))) for group in groups)
+  return [one_set(model, f"{kind} set {group}", kind, data, networks, seed) for group, data in of_each]
+
+
+def one_set(model: FamilyGPT, name: str, kind: str, data: Any, networks: int, seed: int) -> OneSet:
+  """Trains the networks by the recipe, too."""
+  gpt = model.on_set(data)
+  recipe, task = gpt.recipe, gpt.task
+  theta = baselines.fresh_networks(task, seed, networks)
+  rates, decay = jnp.full(len(theta), recipe.learning_rate), jnp.asarray(recipe.decay(data))
+  key, saved = stream(seed, "evaluate", "data sets", name), jnp.asarray([0, recipe.steps(data)])
+  ends = _training(task, recipe)(data, theta, rates, decay, key, saved)[-1]
+  return OneSet(name, kind, model, data, gpt.told[0], theta, jax.device_get(gpt.evaluate(ends, "final")))
+
+
+@functools.lru_cache
+def _training(task: Task, recipe: Recipe) -> Callable[..., Array]:
+  return jax.jit(functools.partial(task.training.run, recipe))
+
+
+class Achieved(NamedTuple):
+  """What networks were asked for, the lowest first, and what they do on final images after one update."""
+
+  prompted: Float[np.ndarray, "net prompt"]
+  numbers: dict[str, Float[np.ndarray, "net prompt"]]
+
+
+def ask(
+  one: OneSet, metric: str, prompts: int, key: Array, told: Known | None = None, weights: PyTree = None
+) -> Achieved:
+  """One sample for each of `prompts` values of a metric, from the mean end of whole runs to a network's own."""
+  gpt = one.gpt(metric, told)
+  own, best = gpt.evaluate(one.theta)[metric], float(one.ends[metric].mean())
+  prompted = best + jnp.linspace(0.0, 1.0, prompts)[None] * (own[:, None] - best)
+  rows = jnp.repeat(one.theta, prompts, axis=0), jnp.repeat(own, prompts)
+  theta = gpt.update(*rows, prompted.ravel(), key, weights=weights)
+  numbers = {name: np.asarray(value).reshape(prompted.shape) for name, value in gpt.evaluate(theta, "final").items()}
+  return Achieved(np.asarray(prompted), numbers)
+
+
+def probe(sets: Sequence[OneSet], prompts: int, key: Array, weights: PyTree) -> float:
+  """Mean prompt alignment of other weights, by the model's own metric, while training goes on."""
+  found = [(one.model.metric_name, ask(one, one.model.metric_name, prompts, key, None, weights)) for one in sets]
+  return float(np.mean([alignment_by_network(x.prompted, x.numbers[name]).mean() for name, x in found]))
+
+
+def run(context: Context, settings: Settings) -> Result:
+  """Each data set by itself, and means over those of each kind."""
+  model: Any = context.gpt  # of many data sets
+  sets, of_corpus = [], functools.partial(drawn_sets, model, context.corpus)
+  sets += of_corpus(context.split.train, "training", settings.training_sets, settings.networks, context.seed)
+  sets += of_corpus(context.split.test, "test", settings.test_sets, settings.networks, context.seed)
+  for name in settings.held_out:
+    data = jax.device_get(model.whole(name, context.key("data_sets", name)))
+    sets.append(one_set(model, name, "held out", data, settings.networks, context.seed))
+  told, arrays = [], {}
+  for number, one in enumerate(progress.track(sets, desc="data sets", unit="set")):
+    other = sets[number - 1].told
+    row, own = _judged(context, one, other, settings)
+    told.append(row)
+    arrays |= {f"{number}.{name}": value for name, value in own.items()}
+  return Result({"networks": settings.networks, "prompts": settings.prompts, "sets": told}, arrays)
+
+
+def _judged(
+  context: Context, one: OneSet, other: Known, settings: Settings
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+  """A row of the summary, and arrays for figures; `other` is what is told of another data set."""
+  metrics, key = list(one.model.statistics.prompt_ranges), context.key("data_sets", "ask", one.name)
+  before = one.gpt(metrics[0]).evaluate(one.theta, "final")
+  row: dict[str, Any] = {"name": one.name, "kind": one.kind, "metrics": {}}
+  arrays = {}
+  for metric in metrics:
+    found = ask(one, metric, settings.prompts, key)
+    arrays |= {f"{metric}.prompted": found.prompted, f"{metric}.achieved": found.numbers[metric]}
+    of_each = alignment_by_network(found.prompted, found.numbers[metric])
+    row["metrics"][metric] = {
+      "start": float(before[metric].mean()),
+      "end": float(one.ends[metric].mean()),
+      "alignment": float(of_each.mean()),
+      "interval": mean_interval(of_each),
+      "one_update": {name: float(found.numbers[name][:, 0].mean()) for name in metrics},
+    }
+    if one.kind != "training":
+      row["metrics"][metric]["controls"] = {
+        name: _control(ask(one, metric, settings.prompts, key, known), metric)
+        for name, known in (("another data set", other), ("permuted classes", permuted(one.told, _next_class(one.told))))
+      }
+  if one.kind != "training" and settings.compared:
+    row["rivals"] = _rivals(context, one, arrays)
+  return row, arrays
+
+
+def _rivals(context: Context, one: OneSet, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+  """By name what each gets, by the metric that its settings are chosen by where it has some for each."""
+  gpt, seed = one.gpt(one.model.metric_name), context.seed
+  how = dataclasses.replace(context.optimizers, networks=len(one.theta))
+  train = functools.partial(rivals.descent, gpt.task, gpt.recipe, theta=one.theta, settings=how, seed=seed)
+  per_class = len(one.data.train.labels) // one.model.classes
+  gaussian = rivals.gaussian_images(one.data, per_class, context.key("data_sets", "gaussian", one.name))
+  found, of_gaussian = train(data=one.data), train(data=gaussian)
+  achieved = {name: arrays[f"{name}.achieved"][:, 0] for name in gpt.task.measurement.metrics}
+  return {
+    "nesterov": found.best,
+    "steps to match": {name: rivals.steps_to_match(gpt.task, found, name, x) for name, x in achieved.items()},
+    "nesterov on Gaussian images": of_gaussian.best,
+    **rivals.closed_forms(one.data),
+  }
+
+
+def _next_class(told: Known) -> Int[np.ndarray, "class"]:
+  return np.roll(np.arange(len(told.share)), 1)
+
+
+def _control(found: Achieved, metric: str) -> dict[str, float]:
+  of_each = alignment_by_network(found.prompted, found.numbers[metric])
+  return {"alignment": float(of_each.mean()), "one_update": float(found.numbers[metric][:, 0].mean())}

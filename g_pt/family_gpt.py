@@ -1,0 +1,138 @@
+"""A trained G.pt of many data sets: given one, by its images and labels, it is a G.pt of that."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Num, PyTree
+import numpy as np
+
+from g_pt import tasks
+from g_pt.corpus.family_statistics import FamilyStatistics
+from g_pt.description import Description
+from g_pt.diffusion import schedule
+from g_pt.errors import UserError
+from g_pt.family_generator import FamilyGenerator
+from g_pt.generator import SampleConfig
+from g_pt.gpt import GPT
+from g_pt.models.class_transformer import ClassTransformer
+from g_pt.tasks import family
+from g_pt.tasks.base import Recipe, Task
+from g_pt.tasks.datasets import Examples, Images
+from g_pt.tasks.known import Known, known_of
+from g_pt.tasks.pooling import pooled
+
+EXAMPLES = 100  # of a class, at most, that a model looks at
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FamilyGPT:
+  """A generator for a family of data sets, with its weights and defaults."""
+
+  task: Task  # the family
+  metric_name: str  # what prompts ask for, unless told otherwise
+  recipe: Recipe
+  generator: FamilyGenerator
+  weights: PyTree
+  statistics: FamilyStatistics
+  config: SampleConfig
+  data_dir: str | None  # where TFDS keeps data sets
+
+  def with_config(self, config: SampleConfig) -> FamilyGPT:
+    """The same, sampled otherwise."""
+    return dataclasses.replace(self, config=config)
+
+  def on(
+    self,
+    images: Num[np.ndarray | Array, "example ..."],
+    labels: Int[np.ndarray | Array, "example"],
+    test: tuple[Any, Any] | None = None,
+    *,
+    metric: str | None = None,
+  ) -> GPT:
+    """The G.pt of networks for a data set of one's own.
+
+    Args:
+      images: [example, row, column], perhaps with channels, or flat squares; bytes, or numbers. They become grey
+        squares of the model's size, with mean 0 and deviation 1.
+      labels: classes from 0 on.
+      test: (images, labels) that networks are measured on; None: the same as the model is told of.
+      metric: what prompts ask for; None: as configured.
+
+    Raises:
+      UserError: images and labels that do not go together, a class without images, another number of classes.
+    """
+    train = self._examples(images, labels, "images")
+    mean, deviation = float(train.images.mean()), float(train.images.std())
+    if not deviation > 0:
+      raise UserError("images: all pixels are alike")
+    parts = (train, train if test is None else self._examples(*test, "test"))
+    train, judged = (Examples((part.images - mean) / deviation, part.labels) for part in parts)
+    missing = set(range(self.classes)) - set(np.unique(train.labels).tolist())
+    if missing:
+      raise UserError(f"labels: {self.classes} classes are needed, from 0 on; of class {min(missing)} there are no images")
+    return self.on_set(Images(train, judged, judged), metric)
+
+  def on_set(self, data: Images, metric: str | None = None, told: Known | None = None) -> GPT:
+    """The G.pt of a data set as networks take it; `told`, of the training images unless it is given."""
+    name = metric or self.metric_name
+    names = list(self.statistics.prompt_ranges)
+    if name not in names:
+      raise UserError(f"metric: unknown {name!r}; it is one of: {', '.join(names)}")
+    told = known_of(data.train.images, data.train.labels, self.classes, EXAMPLES) if told is None else told
+    by = jnp.asarray([float(name == other) for other in names])
+    recipe = dataclasses.replace(self.recipe, test_examples=0, train_examples=0)
+    statistics, generator = self.statistics.by(name), self.generator
+    return GPT(self.task, name, recipe, generator, self.weights, statistics, self.config, lambda: data, (told, by))
+
+  def whole(self, source: str, key: Array) -> Images:
+    """A source by its name, as networks take it; errors as of loading the family's own."""
+    return family.whole(self.task.name, source, self.data_dir, key)
+
+  @functools.cached_property
+  def data(self) -> Any:
+    """The family's sources, loaded once."""
+    return self.task.load(self.data_dir)
+
+  @property
+  def classes(self) -> int:
+    return self.task.spec.shapes[-1][1]
+
+  def _examples(self, images: Any, labels: Any, name: str) -> Examples:
+    try:
+      squares = pooled(np.asarray(images), family.side_of(self.task.name))
+    except ValueError as error:
+      raise UserError(f"{name}: {str(error).removeprefix('images: ')}") from None
+    labels = np.asarray(labels)
+    if labels.shape != (len(squares),) or not np.issubdtype(labels.dtype, np.integer):
+      raise UserError(f"{name}: {len(squares)} images need as many whole numbers as labels, not {labels.dtype}{labels.shape}")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < self.classes:
+      raise UserError(f"{name}: labels from 0 to {self.classes - 1} are needed, not {labels.min()} to {labels.max()}")
+    return Examples(squares.reshape(len(squares), -1), labels.astype(np.int32))
+
+
+def build(description: Description, statistics: FamilyStatistics, data_dir: str | None) -> FamilyGPT:
+  """The G.pt of a description, without weights yet."""
+  task = tasks.get(description.task)
+  return FamilyGPT(
+    task=task,
+    metric_name=description.metric,
+    recipe=description.recipe,
+    generator=FamilyGenerator(
+      spec=task.spec,
+      metrics=tuple(task.metric(name) for name in statistics.prompt_ranges),
+      module=ClassTransformer(description.model, statistics.scale),
+      schedule=schedule.make_schedule(description.diffusion.schedule, description.diffusion.timesteps),
+      scale=statistics.scale,
+      prompt_ranges=tuple(statistics.prompt_ranges.values()),
+      start_ranges=tuple(statistics.start_ranges.values()),
+    ),
+    weights=None,
+    statistics=statistics,
+    config=description.sample,
+    data_dir=data_dir,
+  )

@@ -1,0 +1,80 @@
+"""What training needs of an experiment whose networks are for many data sets, one a group of runs."""
+
+from __future__ import annotations
+
+import jax
+from jaxtyping import Float, Int, PyTree
+import numpy as np
+
+from g_pt import family_gpt, processes, progress, trained
+from g_pt.corpus.families import FamilySource, family_source
+from g_pt.corpus.family_statistics import measure_family_statistics
+from g_pt.corpus.generate import group_key
+from g_pt.corpus.split import Split, census
+from g_pt.corpus.store import Corpus
+from g_pt.evaluation import data_sets
+from g_pt.job import Job
+from g_pt.keys import stream
+from g_pt.one_set import Prepared
+from g_pt.tasks.known import known_of
+
+_PROBED = 6  # validation sets whose alignment is measured while training goes on, at most
+_TOLD = 64  # examples of a class that training keeps of each data set
+
+
+def prepare(job: Job, opened: Corpus, split: Split) -> Prepared:
+  """Measures the corpus, and writes down all of the model but its weights."""
+  experiment, directory = job.experiment, job.directory
+  metrics, sources = tuple(job.task.measurement.metrics), job.load_data()
+  source = _source(job, opened, split, metrics, sources)
+  if processes.first():
+    of_metric = source.values[:, metrics.index(experiment.metric)]
+    counted = census(split, np.asarray(of_metric).reshape(-1, of_metric.shape[-1]))
+    key = stream(experiment.seed, "statistics")
+    statistics = measure_family_statistics(source, job.task.spec, metrics, experiment.train.pairs, counted, key)
+    trained.write_family(directory, experiment.values, statistics)
+  processes.wait("statistics")
+  statistics = trained.read_family_statistics(directory)  # of all processes the same, to the last bit
+  model = family_gpt.build(experiment, statistics, experiment.data_dir)
+  settings = experiment.evaluate["data_sets"]
+  assert isinstance(settings, data_sets.Settings)
+  probed = data_sets.drawn_sets(
+    model, opened, split.validation, "validation", _PROBED, settings.networks, experiment.seed
+  )
+  key = stream(experiment.seed, "train", "probe")
+
+  def probe(weights: PyTree) -> dict[str, float]:
+    return {"prompt_alignment": data_sets.probe(probed, settings.prompts, key, weights)}
+
+  return Prepared(model.generator, source, probe, None)
+
+
+def groups_of(opened: Corpus, runs: Int[np.ndarray, "run"]) -> Int[np.ndarray, "set"]:
+  """Groups that sound runs belong to."""
+  return np.unique(runs // opened.manifest.group_size)
+
+
+def _source(job: Job, opened: Corpus, split: Split, metrics: tuple[str, ...], sources: PyTree) -> FamilySource:
+  size = opened.manifest.group_size
+  sets = groups_of(opened, split.train)
+  runs = (sets[:, None] * size + np.arange(size)[None]).ravel()
+  sound = np.isin(runs, split.train).reshape(len(sets), size)
+  theta = opened.read(opened.theta, runs)
+  values = np.stack([opened.read(opened.metrics[name], runs) for name in metrics])
+
+  def by_set(x: Float[np.ndarray, "run ..."]) -> Float[np.ndarray, "set run ..."]:
+    return x.reshape(len(sets), size, *x.shape[1:])
+
+  drawn = jax.jit(lambda key: job.task.data_of(sources, key).train)
+  told = []
+  for group in progress.track(sets.tolist(), desc="data sets", unit="set"):
+    train = jax.device_get(drawn(group_key(job.experiment.seed, group)))
+    told.append(known_of(train.images, train.labels, job.task.spec.shapes[-1][1], _TOLD))
+  return family_source(
+    by_set(theta),
+    np.stack([by_set(x) for x in values], axis=1),
+    told,
+    [job.task.metric(name) for name in metrics],
+    job.experiment.train.pairs,
+    sound,
+  )

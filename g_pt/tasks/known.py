@@ -1,0 +1,98 @@
+"""What a generator is told of a data set: directions, how classes lie to each other, and some labelled examples."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+import numpy as np
+
+from g_pt.tasks.class_statistics import ClassStatistics, class_statistics
+from g_pt.tasks.discriminants import RANK, RIDGES, Discriminants, discriminants
+
+OWN = 10.0  # images that the covariance of all classes counts for, beside a class's own
+
+
+class Known(NamedTuple):
+  """Of one data set; examples are as many of each class, and any number."""
+
+  discriminants: Discriminants
+  share: Float[Array, "class"]  # of all examples, that are of a class
+  relation: Float[Array, "class class relation"]  # of a direction's class, and of one that it meets
+  examples: Float[Array, "class example pixel"]
+  along: Float[Array, "class example direction"]  # their products with the directions
+
+
+def known_of(
+  inputs: Float[np.ndarray | Array, "example pixel"],
+  labels: Int[np.ndarray | Array, "example"],
+  classes: int,
+  count: int,
+) -> Known:
+  """From labelled inputs, every class among them; `count` of each class are looked at, the rarer ones several times."""
+  statistics = class_statistics(jnp.asarray(inputs), jnp.asarray(labels), classes, OWN)
+  order, rng = np.argsort(np.asarray(labels), kind="stable"), np.random.default_rng(0)
+  of_class = np.split(order, np.cumsum(np.bincount(labels, minlength=classes))[:-1])
+  chosen = [np.resize(rng.permutation(places), count) for places in of_class]
+  return known(statistics, jnp.asarray(np.asarray(inputs)[np.stack(chosen)]))
+
+
+def known(statistics: ClassStatistics, examples: Float[Array, "class example pixel"]) -> Known:
+  """From what is measured of a data set; on the host, see `discriminants`."""
+  found = discriminants(statistics)
+  share = statistics.count / jnp.sum(statistics.count)
+  return Known(found, share, _relation(statistics, found, share), examples, examples @ found.directions)
+
+
+def _relation(
+  statistics: ClassStatistics, found: Discriminants, share: Float[Array, "class"]
+) -> Float[Array, "class class relation"]:
+  """What each class's directions show of the others: mean and deviation of their products, and the distance."""
+  centred = statistics.mean - (share[:, None] * statistics.mean).sum(axis=0)[None]
+  columns, classes = found.directions, statistics.mean.shape[0]
+  means = columns.T @ centred.T  # [direction, class]
+  spread = jnp.einsum("pd,cpq,qd->dc", columns, statistics.covariance, columns)
+  features = [jnp.moveaxis(x.reshape(len(RIDGES), classes, classes), 0, 2) for x in (means, jnp.sqrt(spread + 1e-6))]
+  seen = means[:classes]  # by the small ridge: differences in these are those of Mahalanobis
+  apart = jnp.sqrt(jnp.mean((seen[:, :, None] - seen[:, None, :]) ** 2, axis=0) + 1e-6)
+  return jnp.concatenate([*features, apart[:, :, None]], axis=2)
+
+
+def permuted(told: Known, order: Int[np.ndarray, "class"]) -> Known:
+  """As if class `order[i]` were class i."""
+  by_direction = np.concatenate([order + kind * len(order) for kind in range(len(RIDGES))])
+  found = told.discriminants
+  return Known(
+    Discriminants(found.directions[:, by_direction], found.coordinates[by_direction], found.root),
+    told.share[order],
+    told.relation[order][:, order],
+    told.examples[order],
+    told.along[order][:, :, by_direction],
+  )
+
+
+def some_examples(told: Known, count: int, key: Array) -> Known:
+  """With `count` of the examples of each class, drawn at random."""
+  there = told.examples.shape[1]
+  chosen = jax.random.permutation(key, there)[:count]
+  return told._replace(examples=told.examples[:, chosen], along=told.along[:, chosen])
+
+
+def nothing_known(pixels: int, classes: int) -> Known:
+  """Zeros of the shapes of what is known, of one example a class."""
+  directions = len(RIDGES) * classes
+  found = Discriminants(
+    jnp.zeros((pixels, directions)), jnp.zeros((directions, pixels)), jnp.zeros((pixels, min(pixels, RANK)))
+  )
+  examples, along = jnp.zeros((classes, 1, pixels)), jnp.zeros((classes, 1, directions))
+  return Known(found, jnp.zeros(classes), jnp.zeros((classes, classes, 2 * len(RIDGES) + 1)), examples, along)
+
+
+def gaussian_examples(statistics: ClassStatistics, count: int, key: Array) -> Float[Array, "class example pixel"]:
+  """As many of each class, from the Gaussian of its mean and covariance."""
+  sizes, axes = jnp.linalg.eigh((statistics.covariance + jnp.swapaxes(statistics.covariance, 1, 2)) / 2)
+  root = axes * jnp.sqrt(jnp.maximum(sizes, 0.0))[:, None, :]
+  noise = jax.random.normal(key, (*statistics.mean.shape[:1], count, statistics.mean.shape[1]))
+  return statistics.mean[:, None] + jnp.einsum("cpq,ceq->cep", root, noise)

@@ -1,0 +1,65 @@
+"""What is said of a network on examples is what its forward pass and automatic differentiation say."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from g_pt.tasks import graph
+from g_pt.tasks.known import known
+from g_pt.tasks.responses import respond, seen_by
+from tests.tasks.discriminants_test import CLASSES, PIXELS, STATISTICS
+from tests.tasks.graph_test import KNOWN, UNITS, network
+
+EXAMPLES = jnp.asarray(np.random.default_rng(3).normal(size=(CLASSES, 20, PIXELS)), jnp.float32)
+SHARE = STATISTICS.count / STATISTICS.count.sum()
+START = network(0)
+NUMBERS = jnp.asarray(np.random.default_rng(1).normal(size=graph.size(UNITS, CLASSES)) / 4, jnp.float32)
+CHANGE = graph.unflatten(NUMBERS, UNITS, CLASSES)
+
+
+def forward(numbers):
+  """(pre-activations [class, example, unit], logits [class, example, output]) of the network after the change."""
+  moved = graph.applied(KNOWN, START, graph.unflatten(numbers, UNITS, CLASSES))
+  incoming = EXAMPLES @ moved.incoming + moved.bias[None, None]
+  return incoming, jax.nn.relu(incoming) @ moved.outgoing + moved.output_bias[None, None]
+
+
+def loss(numbers):
+  right = jnp.moveaxis(jax.nn.log_softmax(forward(numbers)[1]), 1, 0)
+  return -jnp.mean(jnp.einsum("ecc,c->e", right, SHARE))
+
+
+@pytest.fixture(scope="module")
+def found():
+  return respond(seen_by(known(STATISTICS, EXAMPLES), START), START, CHANGE)
+
+
+def test_what_units_and_outputs_do_is_the_mean_over_examples(found):
+  incoming, logits = map(np.asarray, forward(NUMBERS))
+  np.testing.assert_allclose(found.mean, incoming.mean(axis=1).T, atol=1e-4)
+  np.testing.assert_allclose(found.deviation, incoming.std(axis=1).T, atol=1e-3)
+  np.testing.assert_allclose(found.firing, (incoming > 0).mean(axis=1).T, atol=1e-6)
+  np.testing.assert_allclose(found.activity, np.maximum(incoming, 0).mean(axis=1).T, atol=1e-4)
+  np.testing.assert_allclose(found.logits, logits.mean(axis=1).T, atol=1e-3)
+  np.testing.assert_allclose(found.spread, logits.std(axis=1).T, atol=1e-3)
+  np.testing.assert_allclose(found.probability, jax.nn.softmax(logits).mean(axis=1).T, atol=1e-4)
+  wrong = (logits.argmax(axis=2) != np.arange(CLASSES)[:, None]).mean(axis=1)
+  np.testing.assert_allclose(found.wrong, wrong, atol=1e-6)
+
+
+def test_loss_and_slope_are_those_of_the_network(found):
+  assert jnp.sum(SHARE * found.loss) == pytest.approx(float(loss(NUMBERS)), rel=1e-4)
+  np.testing.assert_allclose(graph.flatten(found.slope), jax.grad(loss)(NUMBERS), atol=2e-4)
+
+
+def test_blame_adds_up_to_the_slope_by_biases(found):
+  np.testing.assert_allclose(found.blame.sum(axis=1), found.slope.unit[:, 1], atol=1e-5)
+
+
+def test_curvature_by_output_weights_and_biases_is_the_second_derivative(found):
+  """The loss is no further from a quadratic in one of these than its softmax is."""
+  second = jnp.diagonal(jax.hessian(loss)(NUMBERS))
+  wanted = graph.unflatten(second, UNITS, CLASSES)
+  np.testing.assert_allclose(found.curvature.edge[:, :, -1], wanted.edge[:, :, -1], atol=1e-3)
+  np.testing.assert_allclose(found.curvature.output, wanted.output, atol=1e-4)
