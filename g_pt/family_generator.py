@@ -51,7 +51,7 @@ class FamilyGenerator:
     start = layers_of(self.spec, jnp.zeros((1, self.spec.size)))
     change = self._graphs(jnp.zeros((1, self.size)), *start.outgoing.shape[1:])
     scalar = jnp.zeros(1)
-    told, by = nothing_known(*start.incoming.shape[1:2], start.outgoing.shape[2]), jnp.zeros(len(self.metrics))
+    told, by = nothing_known(start.incoming.shape[1], start.outgoing.shape[2]), jnp.zeros(len(self.metrics))
     return self.module.init(key, change, change, scalar, start, scalar, scalar, scalar, by, told)
 
   def encode(

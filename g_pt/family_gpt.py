@@ -6,7 +6,6 @@ import dataclasses
 import functools
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Num, PyTree
 import numpy as np
@@ -19,7 +18,7 @@ from g_pt.errors import UserError
 from g_pt.family_generator import FamilyGenerator
 from g_pt.generator import SampleConfig
 from g_pt.gpt import GPT
-from g_pt.models.class_transformer import ClassTransformer
+from g_pt.models.class_transformer import ClassTransformer, ClassTransformerConfig
 from g_pt.tasks import family
 from g_pt.tasks.base import Recipe, Task
 from g_pt.tasks.datasets import Examples, Images
@@ -74,7 +73,7 @@ class FamilyGPT:
     train, judged = (Examples((part.images - mean) / deviation, part.labels) for part in parts)
     missing = set(range(self.classes)) - set(np.unique(train.labels).tolist())
     if missing:
-      raise UserError(f"labels: {self.classes} classes are needed, from 0 on; of class {min(missing)} there are no images")
+      raise UserError(f"labels: of {self.classes} classes, from 0 on, class {min(missing)} has no images")
     return self.on_set(Images(train, judged, judged), metric)
 
   def on_set(self, data: Images, metric: str | None = None, told: Known | None = None) -> GPT:
@@ -109,7 +108,8 @@ class FamilyGPT:
       raise UserError(f"{name}: {str(error).removeprefix('images: ')}") from None
     labels = np.asarray(labels)
     if labels.shape != (len(squares),) or not np.issubdtype(labels.dtype, np.integer):
-      raise UserError(f"{name}: {len(squares)} images need as many whole numbers as labels, not {labels.dtype}{labels.shape}")
+      found = f"{labels.dtype}{list(labels.shape)}"
+      raise UserError(f"{name}: {len(squares)} images need as many whole numbers as labels, not {found}")
     if len(labels) and not 0 <= labels.min() <= labels.max() < self.classes:
       raise UserError(f"{name}: labels from 0 to {self.classes - 1} are needed, not {labels.min()} to {labels.max()}")
     return Examples(squares.reshape(len(squares), -1), labels.astype(np.int32))
@@ -117,7 +117,8 @@ class FamilyGPT:
 
 def build(description: Description, statistics: FamilyStatistics, data_dir: str | None) -> FamilyGPT:
   """The G.pt of a description, without weights yet."""
-  task = tasks.get(description.task)
+  task, sizes = tasks.get(description.task), description.model
+  assert isinstance(sizes, ClassTransformerConfig)
   return FamilyGPT(
     task=task,
     metric_name=description.metric,
@@ -125,7 +126,7 @@ def build(description: Description, statistics: FamilyStatistics, data_dir: str 
     generator=FamilyGenerator(
       spec=task.spec,
       metrics=tuple(task.metric(name) for name in statistics.prompt_ranges),
-      module=ClassTransformer(description.model, statistics.scale),
+      module=ClassTransformer(sizes, statistics.scale),
       schedule=schedule.make_schedule(description.diffusion.schedule, description.diffusion.timesteps),
       scale=statistics.scale,
       prompt_ranges=tuple(statistics.prompt_ranges.values()),

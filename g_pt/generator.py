@@ -172,6 +172,8 @@ def build(
   `arrangement` is that of the vectors which the model's weights are for; None: the spec's.
   """
   architecture = models.of_config(model)
+  if statistics.units is None:
+    raise ValueError("statistics: units are needed")
   units = make_units(diffusion.variable, spec, statistics.units, diffusion.scale)
   residual = units.residual and diffusion.prediction == "x0" and not diffusion.precondition
   vectors = units.spec if arrangement is None else spec.arranged(arrangement)

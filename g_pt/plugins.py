@@ -33,6 +33,7 @@ from g_pt.report.sections import novelty as novelty_section
 from g_pt.report.sections import one_update as one_update_section
 from g_pt.report.sections import recursion as recursion_section
 from g_pt.report.sections import walk as walk_section
+from g_pt.tasks.base import Task
 
 
 class Plugin(NamedTuple):

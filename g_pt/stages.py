@@ -66,7 +66,7 @@ def evaluate(job: Job) -> None:
     raise UserError(f"{directory}: training is unfinished, step {done} of {experiment.train.steps}; run --stage=train")
   job.begin()
   if missing:
-    model = trained.load(directory, experiment.data_dir).with_config(experiment.sample)
+    model: Any = trained.load(directory, experiment.data_dir).with_config(experiment.sample)
     context = Context(
       gpt=model,
       corpus=opened,

@@ -31,9 +31,10 @@ from g_pt.tasks.graph import Graph
 def load(directory: str | Path, data_dir: str | None = None) -> gpt.GPT | FamilyGPT:
   """The trained G.pt of a workdir, with the averaged weights of its last checkpoint.
 
-  Of a task that is a family of data sets it is a `FamilyGPT`, which is given one by its `on`. The task's data are looked for once something is measured: in `data_dir`, or
-  where training found them. Raises UserError, naming what is missing, where
-  there is no trained model.
+  Of a task that is a family of data sets it is a `FamilyGPT`, which is given one
+  by its `on`. The task's data are looked for once something is measured: in
+  `data_dir`, or where training found them. Raises UserError, naming what is
+  missing, where there is no trained model.
   """
   directory = Path(directory)
   trained = workdir.read_json(directory / workdir.TRAINED)
@@ -48,6 +49,14 @@ def load(directory: str | Path, data_dir: str | None = None) -> gpt.GPT | Family
   load_data = functools.partial(tasks.get(description.task).load, where)
   built = gpt.build(description, statistics, load_data, arrangement)
   return dataclasses.replace(built, weights=_restored(built.generator, directory))
+
+
+def load_for_one_set(directory: str | Path, data_dir: str | None = None) -> gpt.GPT:
+  """The same; UserError where the model is for many data sets."""
+  found = load(directory, data_dir)
+  if isinstance(found, FamilyGPT):
+    raise UserError(f"{directory}: a G.pt of many data sets; in Python, g_pt.load(...).on(images, labels) is of one")
+  return found
 
 
 def history(directory: Path, generator: Generator | FamilyGenerator) -> Iterator[tuple[int, PyTree]]:

@@ -19,13 +19,14 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from g_pt import command, config, stages, trained, workdir
+from g_pt import command, config, trained, workdir
 from g_pt.corpus.split import split_runs
 from g_pt.errors import UserError
 from g_pt.evaluation import alignment
 from g_pt.evaluation.base import Recorded, starts_of
 from g_pt.generator import SampleConfig
 from g_pt.gpt import GPT
+from g_pt.job import Job
 from g_pt.keys import stream
 from g_pt.report import words
 
@@ -45,9 +46,9 @@ def measured(gpt: GPT, starts: Recorded, sample: SampleConfig, seed: int) -> tup
 
 def opened(directory: Path, networks: int, data_dir: str | None) -> tuple[GPT, Recorded, int]:
   """The G.pt of a workdir, the initial networks of its validation runs, its seed."""
-  gpt = trained.load(directory, data_dir)
+  gpt = trained.load_for_one_set(directory, data_dir)
   experiment = config.parse(workdir.read_json(directory / workdir.TRAINED)["config"])
-  corpus = stages.Job(experiment, directory).open_corpus()
+  corpus = Job(experiment, directory).open_corpus()
   runs = split_runs(corpus, experiment.split).validation[:networks]
   if len(runs) < 2:
     raise UserError(f"{corpus.path}: {len(runs)} validation runs are too few to choose by")

@@ -82,9 +82,8 @@ def draw_of_sets(source: FamilySource, config: PairsConfig, key: Array, sets: in
   def of_set(number: Int[Array, ""], by: Int[Array, ""], key: Array) -> Pairs:
     run, start, target = _places(jnp.asarray(source.share)[number, by], source.values.shape[3], config, key, pairs)
     theta, values = jnp.asarray(source.theta), jnp.asarray(source.values)
-    return Pairs(
-      theta[number, run, start], theta[number, run, target], values[number, by, run, start], values[number, by, run, target]
-    )
+    places = (run, start), (run, target)
+    return Pairs(*(theta[number, *place] for place in places), *(values[number, by, *place] for place in places))
 
   drawn = jax.vmap(of_set)(chosen, by, jax.random.split(place_key, sets))
   told = jax.tree.map(lambda x: jnp.asarray(x)[chosen], source.told)

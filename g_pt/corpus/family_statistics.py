@@ -1,4 +1,4 @@
-"""What a model of many data sets must know of its corpus: the scale of changes, and for each metric the bounds it learned."""
+"""What a model of many data sets must know of its corpus: the scale of changes, and the range of each metric."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def _checkpoint(corpus: Corpus, metric: str, runs: Int[np.ndarray, "net"], check
 class Context:
   """A trained G.pt and the corpus that it learned from, of which each experiment reads what it needs."""
 
-  gpt: GPT
+  gpt: GPT  # of experiments on many data sets a g_pt.family_gpt.FamilyGPT
   corpus: Corpus
   split: Split
   seed: int

@@ -145,6 +145,7 @@ def _judged(
   before = one.gpt(metrics[0]).evaluate(one.theta, "final")
   row: dict[str, Any] = {"name": one.name, "kind": one.kind, "metrics": {}}
   arrays = {}
+  controls = {"another data set": other, "permuted classes": permuted(one.told, _next_class(one.told))}
   for metric in metrics:
     found = ask(one, metric, settings.prompts, key)
     arrays |= {f"{metric}.prompted": found.prompted, f"{metric}.achieved": found.numbers[metric]}
@@ -158,8 +159,7 @@ def _judged(
     }
     if one.kind != "training":
       row["metrics"][metric]["controls"] = {
-        name: _control(ask(one, metric, settings.prompts, key, known), metric)
-        for name, known in (("another data set", other), ("permuted classes", permuted(one.told, _next_class(one.told))))
+        name: _control(ask(one, metric, settings.prompts, key, known), metric) for name, known in controls.items()
       }
   if one.kind != "training" and settings.compared:
     row["rivals"] = _rivals(context, one, arrays)

@@ -1,4 +1,4 @@
-"""What else can be had of a data set's images: optimizers, the same network on Gaussian images, closed forms, regression.
+"""What else can be had of a data set's images: descent, on Gaussian images, too, closed forms, regression.
 
 Each rival learns from the training images, its settings are chosen by the loss on
 the recorded ones, and final images are looked at once.

@@ -116,7 +116,7 @@ def main(arguments: Sequence[str]) -> None:
   parser.add_argument("--steps", type=int, help="evaluations of the model a sample; default: as configured")
   parser.add_argument("--format", action="append", choices=FORMATS, help="may be repeated; default: both")
   given = parser.parse_args(arguments)
-  gpt = trained.load(given.workdir)
+  gpt = trained.load_for_one_set(given.workdir)
   written = export_networks(
     gpt,
     given.prompt,

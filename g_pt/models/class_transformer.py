@@ -99,7 +99,7 @@ class Block(nn.Module):
 
 
 class ClassTransformer(nn.Module):
-  """(noised change, start, timestep, start metric, prompted metric, which metric, data set) -> the change x0, in units of `scale`.
+  """(noised change, start, timestep, metric, prompt, which metric, data set) -> the change x0, in units of `scale`.
 
   What it adds to a linear guess of x0 is counted in that guess's error; every block
   looks at the sum as it is so far.

@@ -128,6 +128,8 @@ class Step:
 
   def loss(self, weights: PyTree, drawn: Pairs | Drawn, key: Array, data: Any) -> Float[Array, ""]:
     """Mean over the pairs, of one data set where there are many; `data` is the task's, where behaviour counts."""
+    pairs: Pairs
+    told: tuple[Any, ...]
     pairs, told = (drawn.pairs, (drawn.told, drawn.by)) if isinstance(drawn, Drawn) else (drawn, ())
     loss, estimate = self.generator.denoising_loss(weights, pairs, key, *told)
     if self.config.behaviour:

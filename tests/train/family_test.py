@@ -13,7 +13,7 @@ from g_pt.corpus.pairs import PairsConfig
 from g_pt.tasks import graph
 from g_pt.train.loop import train
 from g_pt.train.step import Step
-from tests.family_generator_test import CLASSES, PIXELS, generator_of, task_of, told_of
+from tests.family_generator_test import CLASSES, generator_of, task_of, told_of
 from tests.train.loop_test import Killed, assert_same, killed_at, lines
 
 SETS, RUNS, CHECKPOINTS, UNITS = 4, 3, 5, 4
