@@ -2,21 +2,24 @@
 
 One architecture learns many data sets: the runs of a group share one, which
 follows from the group's key, so that no image need be kept in a corpus. A
-data set is one source as it is (a quarter), one source whose classes are turned
-and mirrored each in its own way (a quarter), or a mix of classes of all. Each has
-a contrast, half of them a smooth warp, and pixels of mean 0 and deviation 1.
+data set is one source as it is (a fifth), one source whose classes are turned
+and mirrored each in its own way (a fifth), a mix of classes of all (two), or of
+relatives: a few classes, each of which is there several times, warped each time
+in another way, so that some are near each other and some are far (a fifth). Each
+has a contrast, half of the others a smooth warp, and pixels of mean 0 and deviation 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import functools
 from typing import NamedTuple
 
 import jax
 from jax import lax
 import jax.numpy as jnp
 from jax.scipy.ndimage import map_coordinates
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 import numpy as np
 
 from g_pt.errors import ConfigError
@@ -27,6 +30,8 @@ VIEWS = 8  # turns and mirrorings of a square
 _CONTRAST = (0.7, 1.4)  # powers of pixels
 _WARP = 0.08  # of the side: deviation of how far a pixel moves
 _KNOTS = 3  # of a warp, along each axis
+_KINDS = 5  # a source as it is, a source in views, two of mixes, relatives
+_ANCESTORS = (3, 8)  # of relatives, the second one more than there may be
 
 
 class Pool(NamedTuple):
@@ -91,9 +96,10 @@ def check(sources: Sources, sizes: Sizes) -> None:
 def draw(sources: Sources, sizes: Sizes, key: Array) -> Images:
   """A data set; images are flat, and networks take them as they are."""
   class_key, image_key, look_key = jax.random.split(key, 3)
-  classes, views = _classes(sources, sizes.classes, class_key)  # in random order
-  look = _look(look_key, sources.train.images.shape[-1])
-  return _made(sources, sizes, classes, views, look, image_key)
+  drawn = _classes(sources, sizes.classes, class_key)
+  look = functools.partial(_look, side=sources.train.images.shape[-1])
+  keys = jnp.where(drawn.relatives, jax.random.split(look_key, sizes.classes), look_key)
+  return _made(sources, sizes, drawn, lambda images, number: look(keys[number], drawn.relatives)(images), image_key)
 
 
 def whole(source: Images, sizes: Sizes, side: int, key: Array) -> Images:
@@ -104,23 +110,24 @@ def whole(source: Images, sizes: Sizes, side: int, key: Array) -> Images:
   sources = sources_of([source], side)
   check(sources, sizes)
   classes = jnp.arange(sizes.classes)
-  return _made(sources, sizes, classes, jnp.zeros_like(classes), lambda images: images, key)
+  drawn = Drawn(classes, jnp.zeros_like(classes), jnp.bool_(False))
+  return _made(sources, sizes, drawn, lambda images, number: images, key)
 
 
 def _made(
   sources: Sources,
   sizes: Sizes,
-  classes: Int[Array, "class"],
-  views: Int[Array, "class"],
-  look: Callable[[Array], Array],
+  drawn: Drawn,
+  look: Callable[[Array, Array], Array],  # of images of a class, and its number
   key: Array,
 ) -> Images:
   def part(pool: Pool, count: int, key: Array) -> Array:
-    def of_one(chosen: Array, view: Array, key: Array) -> Array:
+    def of_one(number: Array, key: Array) -> Array:
+      chosen = drawn.classes[number]
       index = jax.random.randint(key, (count,), 0, jnp.asarray(pool.count)[chosen])
-      return look(_viewed(jnp.asarray(pool.images)[chosen, index], view))
+      return look(_viewed(jnp.asarray(pool.images)[chosen, index], drawn.views[number]), number)
 
-    return jax.vmap(of_one)(classes, views, jax.random.split(key, sizes.classes))
+    return jax.vmap(of_one)(jnp.arange(sizes.classes), jax.random.split(key, sizes.classes))
 
   train, test = (
     part(pool, count, jax.random.fold_in(key, number))
@@ -137,10 +144,18 @@ def _labelled(images: Float[Array, "class example pixel"]) -> Examples:
   return Examples(images.reshape(-1, images.shape[2]), labels)
 
 
-def _classes(sources: Sources, count: int, key: Array) -> tuple[Int[Array, "class"], Int[Array, "class"]]:
-  """Which classes of the pools, and the view that each is seen in."""
+class Drawn(NamedTuple):
+  """Of which classes of the pools a data set is made."""
+
+  classes: Int[Array, "class"]  # in random order
+  views: Int[Array, "class"]  # that they are seen in
+  relatives: Bool[Array, ""]  # whether each has a contrast and a warp of its own
+
+
+def _classes(sources: Sources, count: int, key: Array) -> Drawn:
   kind_key, source_key, class_key, view_key = jax.random.split(key, 4)
-  kind = jax.random.randint(kind_key, (), 0, 4)  # 0: a source as it is, 1: a source in views, 2 and 3: a mix
+  kind = jax.random.randint(kind_key, (), 0, _KINDS)
+  relatives = kind == _KINDS - 1
   first, classes = jnp.asarray(sources.first), jnp.asarray(sources.classes)
   source = jax.random.categorical(source_key, jnp.where(classes >= count, 0.0, -jnp.inf))
   every = jnp.arange(sources.train.count.shape[0])
@@ -148,7 +163,10 @@ def _classes(sources: Sources, count: int, key: Array) -> tuple[Int[Array, "clas
   wanted = of_source | (kind > 1)
   chosen = jnp.argsort(jnp.where(wanted, jax.random.uniform(class_key, every.shape), 2.0))[:count]
   views = jax.random.randint(view_key, (count,), 0, VIEWS)
-  return chosen, jnp.where(kind == 1, views, 0)
+  number_key, ancestor_key = jax.random.split(view_key)
+  ancestors = jax.random.randint(number_key, (), *_ANCESTORS)
+  of_relatives = chosen[jax.random.randint(ancestor_key, (count,), 0, jnp.minimum(ancestors, count))]
+  return Drawn(jnp.where(relatives, of_relatives, chosen), jnp.where(kind == 1, views, 0), relatives)
 
 
 def _viewed(images: Float[Array, "example side side"], view: Int[Array, ""]) -> Float[Array, "example side side"]:
@@ -157,13 +175,13 @@ def _viewed(images: Float[Array, "example side side"], view: Int[Array, ""]) -> 
   return lax.switch(view, turns, images)
 
 
-def _look(key: Array, side: int):
-  """A contrast and perhaps a warp, the same for all images of a data set."""
+def _look(key: Array, warped: Bool[Array, ""], side: int) -> Callable[[Array], Array]:
+  """A contrast and, surely where `warped`, a warp, the same for all images."""
   contrast_key, warp_key, whether_key = jax.random.split(key, 3)
   low, high = np.log(_CONTRAST)
   power = jnp.exp(jax.random.uniform(contrast_key, (), minval=low, maxval=high))
   knots = side * _WARP * jax.random.normal(warp_key, (2, _KNOTS, _KNOTS))
-  moved = jax.image.resize(knots, (2, side, side), "cubic") * jax.random.bernoulli(whether_key)
+  moved = jax.image.resize(knots, (2, side, side), "cubic") * (warped | jax.random.bernoulli(whether_key))
   places = jnp.stack(jnp.meshgrid(jnp.arange(side), jnp.arange(side), indexing="ij")) + moved
 
   def look(images: Float[Array, "example side side"]) -> Float[Array, "example side side"]:

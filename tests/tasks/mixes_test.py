@@ -50,7 +50,10 @@ def test_a_data_set_has_its_sizes_and_its_scale(drawn):
 
 
 def test_each_is_of_one_source_or_a_mix_and_each_source_is_met(sources):
-  chosen, views = jax.vmap(lambda key: mixes._classes(sources, 3, key))(jax.random.split(jax.random.key(1), 400))
+  drawn = jax.vmap(lambda key: mixes._classes(sources, 3, key))(jax.random.split(jax.random.key(1), 500))
+  relatives = np.asarray(drawn.relatives)
+  assert 0.15 < relatives.mean() < 0.25
+  chosen, views = (np.asarray(x)[~relatives] for x in drawn[:2])
   assert all(len(set(row)) == 3 for row in chosen.tolist())
   of = np.searchsorted(sources.first, chosen, side="right") - 1
   whole = (of == of[:, :1]).all(axis=1)
@@ -59,6 +62,24 @@ def test_each_is_of_one_source_or_a_mix_and_each_source_is_met(sources):
   assert set(of[whole, 0]) == {0, 1}  # the third has too few classes to be one alone
   assert set(of[~whole].ravel()) == {0, 1, 2}
   assert {tuple(row) for row in chosen[(of == 0).all(axis=1)].tolist()} > {(0, 1, 2), (2, 1, 0)}
+
+
+def test_relatives_are_a_few_classes_each_several_times(sources):
+  drawn = jax.vmap(lambda key: mixes._classes(sources, 9, key))(jax.random.split(jax.random.key(1), 200))
+  ancestors = {len(set(row)) for row in np.asarray(drawn.classes)[np.asarray(drawn.relatives)].tolist()}
+  assert ancestors <= set(range(1, 8)) and max(ancestors) > 4
+
+
+def test_relatives_of_one_class_are_warped_each_in_its_own_way(sources, monkeypatch):
+  """Were they not, all images of the class would be alike."""
+  classes = jnp.array([4, 4, 4])
+
+  def distinct(relatives):
+    drawn = mixes.Drawn(classes, jnp.zeros_like(classes), jnp.bool_(relatives))
+    monkeypatch.setattr(mixes, "_classes", lambda *_: drawn)
+    return len(np.unique(np.round(mixes.draw(sources, SIZES, KEYS[1]).train.images, 3), axis=0))
+
+  assert (distinct(False), distinct(True)) == (1, 3)
 
 
 def test_training_and_test_images_are_of_different_pools(sources):
