@@ -15,6 +15,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.train.pairs.update(bins=8, initial_fraction=0.6)
   config.sample.update(steps=5, temperature=0.5, stop=0.2)
   config.evaluate.data_sets.held_out = ("fashion_mnist",)
+  config.evaluate.few_examples.held_out = ("fashion_mnist",)
   if variant == "smoke":
     config.corpus.update(runs=48, checkpoints=4, validation_runs=8, test_runs=8)
     config.corpus.recipe.update(epochs=2)
@@ -22,6 +23,7 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.train.update(steps=40, batch_size=16, microbatches=2, log_every=10, checkpoint_every=20, probe_every=20)
     config.train.update(optimizer="adamw", warmup_steps=5, history=2)
     config.evaluate.data_sets.update(networks=4, prompts=4, training_sets=1, test_sets=1, held_out=())
+    config.evaluate.few_examples.update(networks=4, counts=(2,), test_sets=1, held_out=())
     config.optimizers.update(tuning_networks=2, points=8)
   elif variant != "default":
     raise ValueError(f"unseen_data: unknown variant {variant!r}; it is default or smoke")

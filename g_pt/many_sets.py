@@ -16,10 +16,11 @@ from g_pt.evaluation import data_sets
 from g_pt.job import Job
 from g_pt.keys import stream
 from g_pt.one_set import Prepared
-from g_pt.tasks.known import known_of
+from g_pt.tasks.known import few_of, known_of
 
 _PROBED = 6  # validation sets whose alignment is measured while training goes on, at most
 _TOLD = 64  # examples of a class that training keeps of each data set
+_FEW = (1, 2, 5, 10, 20, 50)  # images of a class, by one of which each data set is known a second time
 
 
 def prepare(job: Job, opened: Corpus, split: Split) -> Prepared:
@@ -66,10 +67,14 @@ def _source(job: Job, opened: Corpus, split: Split, metrics: tuple[str, ...], so
     return x.reshape(len(sets), size, *x.shape[1:])
 
   drawn = jax.jit(lambda key: job.task.data_of(sources, key).train)
-  told = []
+  told, rng = [], np.random.default_rng(job.experiment.seed)
+  classes = job.task.spec.shapes[-1][1]
   for group in progress.track(sets.tolist(), desc="data sets", unit="set"):
     train = jax.device_get(drawn(group_key(job.experiment.seed, group)))
-    told.append(known_of(train.images, train.labels, job.task.spec.shapes[-1][1], _TOLD))
+    few = few_of(train.labels, int(rng.choice(_FEW)), rng)
+    told.append(
+      [known_of(train.images[some], train.labels[some], classes, _TOLD) for some in (np.arange(len(train.labels)), few)]
+    )
   return family_source(
     by_set(theta),
     np.stack([by_set(x) for x in values], axis=1),

@@ -11,6 +11,7 @@ from g_pt.evaluation import (
   data_sets,
   extrapolation,
   few_evaluations,
+  few_examples,
   further_steps,
   landscape,
   model,
@@ -26,6 +27,7 @@ from g_pt.report.sections import course as course_section
 from g_pt.report.sections import data_sets as data_sets_section
 from g_pt.report.sections import extrapolation as extrapolation_section
 from g_pt.report.sections import few_evaluations as few_evaluations_section
+from g_pt.report.sections import few_examples as few_examples_section
 from g_pt.report.sections import further_steps as further_steps_section
 from g_pt.report.sections import landscape as landscape_section
 from g_pt.report.sections import model as model_section
@@ -59,6 +61,7 @@ PLUGINS: dict[str, Plugin] = {
   "few_evaluations": Plugin(few_evaluations, few_evaluations_section, by_default=False),
   "extrapolation": Plugin(extrapolation, extrapolation_section, by_default=False),
   "data_sets": Plugin(data_sets, data_sets_section, sets=("many",)),
+  "few_examples": Plugin(few_examples, few_examples_section, sets=("many",)),
   "corpus": Plugin(corpus, corpus_section, sets=("one", "many")),
   "model": Plugin(model, model_section, sets=("one", "many")),
 }

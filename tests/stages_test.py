@@ -57,11 +57,6 @@ def test_how_it_is_looked_at_may_change(directory, smoke_values):
   stages.run(config.parse(values), directory, "train")
 
 
-def test_training_on_many_data_sets_is_refused_before_anything_is_read(smoke_values, tmp_path):
-  with pytest.raises(UserError, match="task: 'mixes_8x8' has many data sets; of these this command makes corpora, no"):
-    stages.run(changed(smoke_values, "task", "mixes_8x8"), tmp_path, "train")
-
-
 def test_an_earlier_stage_is_asked_for(directory, smoke_values):
   experiment = config.parse(smoke_values)
   shutil.rmtree(directory / workdir.CHECKPOINTS)

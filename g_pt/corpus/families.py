@@ -1,6 +1,6 @@
 """Pairs of a corpus of many data sets, one a group: a data set and a metric are drawn, then pairs of its runs by it.
 
-Beside its runs a data set has what a model is told of it.
+Beside its runs a data set has what a model is told of it, by all images or by few.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int
 import numpy as np
 
 from g_pt.corpus.pairs import AnyArray, Pairs, PairsConfig, Places, Targets, earlier, sort_targets
 from g_pt.errors import ConfigError
 from g_pt.keys import fold
 from g_pt.tasks.base import Metric
+from g_pt.tasks.known import Known
 
 
 class FamilySource(NamedTuple):
@@ -26,27 +27,29 @@ class FamilySource(NamedTuple):
   values: Float[AnyArray, "set metric run checkpoint"]
   # Of the targets of a set by a metric, run * (K - 1) + checkpoint - 1: the share that is drawn up to each.
   share: Float[AnyArray, "set metric target"]
-  told: PyTree  # arrays that lead with the set
+  told: Known  # arrays that lead with the set, and in it with what is told by all images and by few
 
 class Drawn(NamedTuple):
   """Pairs of some data sets, and what belongs to these."""
 
   pairs: Pairs  # [set, pair, ...]
-  told: PyTree  # [set, ...]
+  told: Known  # [set, ...]
+  inputs: Float[Array, "set example pixel"]  # some of the data set's own
   by: Float[Array, "set metric"]  # 1 for the metric that the pairs are drawn and prompted by, 0 for the others
 
 
 def family_source(
   theta: Float[np.ndarray, "set run checkpoint parameter"],
   values: Float[np.ndarray, "set metric run checkpoint"],
-  told: Sequence[PyTree],
+  told: Sequence[Sequence[Known]],
   metrics: Sequence[Metric],
   config: PairsConfig,
   sound: Bool[np.ndarray, "set run"] | None = None,
 ) -> FamilySource:
-  """Targets cover each metric's range in each data set evenly, as `sort_targets` has it; ConfigError for other pairs.
+  """`told` has for each data set what is told by all images, and perhaps by fewer.
 
-  Runs that are not sound are in no pair; None: all are.
+  Targets cover each metric's range in each data set evenly, as `sort_targets` has it;
+  runs that are not sound are in no pair; None: all are. ConfigError for other pairs.
   """
   if config.weighting != "metric" or config.permute:
     raise ConfigError("train.pairs: of many data sets, pairs are drawn by weighting=metric without permute alone")
@@ -59,7 +62,8 @@ def family_source(
 
   good = np.ones(values.shape[::2], bool) if sound is None else sound
   shares = [[share(x, metric, ok) for x, metric in zip(of_set, metrics)] for of_set, ok in zip(values, good)]
-  stacked = jax.tree.map(lambda *each: np.stack([np.asarray(x) for x in each]), *told)
+  every = [jax.tree.map(lambda *each: np.stack([np.asarray(x) for x in each]), *of_set) for of_set in told]
+  stacked = jax.tree.map(lambda *each: np.stack(each), *every)
   return FamilySource(theta, values, np.array(shares, np.float32), stacked)
 
 
@@ -86,8 +90,10 @@ def draw_of_sets(source: FamilySource, config: PairsConfig, key: Array, sets: in
     return Pairs(*(theta[number, *place] for place in places), *(values[number, by, *place] for place in places))
 
   drawn = jax.vmap(of_set)(chosen, by, jax.random.split(place_key, sets))
-  told = jax.tree.map(lambda x: jnp.asarray(x)[chosen], source.told)
-  return Drawn(drawn, told, jax.nn.one_hot(by, metrics))
+  way = jax.random.randint(fold(set_key, "told"), (sets,), 0, source.told.share.shape[1])
+  told = jax.tree.map(lambda x: jnp.asarray(x)[chosen, way], source.told)
+  inputs = jnp.asarray(source.told.examples)[chosen, 0]
+  return Drawn(drawn, told, inputs.reshape(sets, -1, inputs.shape[-1]), jax.nn.one_hot(by, metrics))
 
 
 def _places(share: Float[Array, "target"], checkpoints: int, config: PairsConfig, key: Array, count: int) -> Places:

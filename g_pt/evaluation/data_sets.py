@@ -83,7 +83,7 @@ def one_set(model: FamilyGPT, name: str, kind: str, data: Any, networks: int, se
   recipe, task = gpt.recipe, gpt.task
   theta = baselines.fresh_networks(task, seed, networks)
   rates, decay = jnp.full(len(theta), recipe.learning_rate), jnp.asarray(recipe.decay(data))
-  key, saved = stream(seed, "evaluate", "data sets", name), jnp.asarray([0, recipe.steps(data)])
+  key, saved = stream(seed, "evaluate", "data_sets", "runs", name), jnp.asarray([0, recipe.steps(data)])
   ends = _training(task, recipe)(data, theta, rates, decay, key, saved)[-1]
   return OneSet(name, kind, model, data, gpt.told[0], theta, jax.device_get(gpt.evaluate(ends, "final")))
 
@@ -126,7 +126,7 @@ def run(context: Context, settings: Settings) -> Result:
   sets += of_corpus(context.split.train, "training", settings.training_sets, settings.networks, context.seed)
   sets += of_corpus(context.split.test, "test", settings.test_sets, settings.networks, context.seed)
   for name in settings.held_out:
-    data = jax.device_get(model.whole(name, context.key("data_sets", name)))
+    data = jax.device_get(model.whole(name, context.key("data_sets", "source", name)))
     sets.append(one_set(model, name, "held out", data, settings.networks, context.seed))
   told, arrays = [], {}
   for number, one in enumerate(progress.track(sets, desc="data sets", unit="set")):
@@ -170,7 +170,8 @@ def _rivals(context: Context, one: OneSet, arrays: dict[str, np.ndarray]) -> dic
   """By name what each gets, by the metric that its settings are chosen by where it has some for each."""
   gpt, seed = one.gpt(one.model.metric_name), context.seed
   how = dataclasses.replace(context.optimizers, networks=len(one.theta))
-  train = functools.partial(rivals.descent, gpt.task, gpt.recipe, theta=one.theta, settings=how, seed=seed)
+  networks = baselines.initial_networks(gpt.task, seed, how)
+  train = functools.partial(rivals.descent, gpt.task, gpt.recipe, networks=networks, settings=how, seed=seed)
   per_class = len(one.data.train.labels) // one.model.classes
   gaussian = rivals.gaussian_images(one.data, per_class, context.key("data_sets", "gaussian", one.name))
   found, of_gaussian = train(data=one.data), train(data=gaussian)

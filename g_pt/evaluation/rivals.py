@@ -6,9 +6,8 @@ the recorded ones, and final images are looked at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-import functools
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 import warnings
 
 import jax.numpy as jnp
@@ -19,11 +18,11 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticD
 from sklearn.linear_model import LogisticRegression
 
 from g_pt.optimizers import baselines
-from g_pt.optimizers.baselines import Baseline, OptimizersConfig
+from g_pt.optimizers.baselines import Baseline, Networks, OptimizersConfig
 from g_pt.tasks.base import Task
 from g_pt.tasks.class_statistics import class_statistics
 from g_pt.tasks.datasets import Examples, Images
-from g_pt.tasks.known import OWN, gaussian_examples
+from g_pt.tasks.known import SHARED, gaussian_examples
 
 # Of covariances towards a multiple of the identity; of each class's towards that of all; factors on log probabilities.
 SHRINKAGE = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
@@ -31,34 +30,23 @@ TEMPERATURES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)
 PENALTIES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0)  # inverse strengths of regression's
 
 
-class Fitted(Protocol):
-  def predict_log_proba(self, inputs: Any) -> np.ndarray: ...
-
-
 def closed_forms(data: Images) -> dict[str, dict[str, float]]:
   """Loss (nats) and error (percent) on final images of the best of each kind."""
-  kinds: dict[str, Iterator[Callable[[], Fitted]]] = {
-    "linear discriminants": _each(
-      lambda shrinkage: LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage), SHRINKAGE
-    ),
-    "quadratic discriminants": _each(lambda share: QuadraticDiscriminantAnalysis(reg_param=share), SHRINKAGE[1:]),
-    "logistic regression": _each(lambda penalty: LogisticRegression(C=penalty, max_iter=300), PENALTIES),
+  kinds: dict[str, list[Any]] = {
+    "linear discriminants": [LinearDiscriminantAnalysis(solver="lsqr", shrinkage=share) for share in SHRINKAGE],
+    "quadratic discriminants": [QuadraticDiscriminantAnalysis(reg_param=share) for share in SHRINKAGE[1:]],
+    "logistic regression": [LogisticRegression(C=penalty, max_iter=300) for penalty in PENALTIES],
   }
   return {name: _best(of_kind, data) for name, of_kind in kinds.items()}
 
 
-def _each(make: Callable[[float], Fitted], settings: Sequence[float]) -> Iterator[Callable[[], Fitted]]:
-  return (functools.partial(make, setting) for setting in settings)
-
-
-def _best(kind: Iterator[Callable[[], Fitted]], data: Images) -> dict[str, float]:
+def _best(classifiers: Sequence[Any], data: Images) -> dict[str, float]:
   """Of all settings and temperatures, by the recorded loss."""
   best, numbers = np.inf, {"test_loss": np.nan, "test_error": np.nan}
-  for make in kind:
+  for fitted in classifiers:
     with warnings.catch_warnings():
       warnings.simplefilter("ignore")  # of what is singular, and of regression that has not ended
       try:
-        fitted: Any = make()
         fitted.fit(data.train.images, data.train.labels)
         recorded, final = (_log_probability(fitted, part) for part in (data.recorded, data.final))
       except (ValueError, np.linalg.LinAlgError):
@@ -71,7 +59,7 @@ def _best(kind: Iterator[Callable[[], Fitted]], data: Images) -> dict[str, float
   return {name: float(value) for name, value in numbers.items()}
 
 
-def _log_probability(fitted: Fitted, examples: Examples) -> Float[np.ndarray, "example class"]:
+def _log_probability(fitted: Any, examples: Examples) -> Float[np.ndarray, "example class"]:
   return np.maximum(fitted.predict_log_proba(np.asarray(examples.images)), -1e4)
 
 
@@ -83,7 +71,7 @@ def _loss(logits: Float[np.ndarray, "example class"], examples: Examples) -> flo
 def gaussian_images(data: Images, count: int, key: Array) -> Images:
   """The same, with training images that are drawn by each class's mean and covariance alone."""
   labels = np.asarray(data.train.labels)
-  statistics = class_statistics(jnp.asarray(data.train.images), jnp.asarray(labels), int(labels.max()) + 1, OWN)
+  statistics = class_statistics(jnp.asarray(data.train.images), jnp.asarray(labels), int(labels.max()) + 1, SHARED)
   drawn = np.asarray(gaussian_examples(statistics, count, key))
   images = drawn.reshape(-1, drawn.shape[-1])
   return data._replace(train=Examples(images, np.repeat(np.arange(len(drawn), dtype=np.int32), count)))
@@ -97,11 +85,10 @@ class Descent(NamedTuple):
 
 
 def descent(
-  task: Task, recipe: Any, data: Images, theta: Float[Array, "net parameter"], settings: OptimizersConfig, seed: int
+  task: Task, recipe: Any, data: Images, networks: Networks, settings: OptimizersConfig, seed: int
 ) -> Descent:
   """Nesterov's, tuned on other networks by recorded images; its best is where these are best on the way."""
   runner = baselines.runner_of(task, recipe, data, settings, "nesterov")
-  networks = baselines.initial_networks(task, seed, settings)._replace(fresh=theta)
   found = baselines.measured(task, runner, networks, seed)
   best = {}
   for name in task.measurement.metrics:

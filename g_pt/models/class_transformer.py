@@ -126,10 +126,11 @@ class ClassTransformer(nn.Module):
     condition = embedded(c.width, frequencies, timestep, start_metric, prompted_metric, by)
     seen = jax.vmap(functools.partial(graph.seen, told.discriminants))(start)
     batch, units, classes, _ = noised.edge.shape
+    many = jnp.broadcast_to(jnp.log1p(told.count) / 6, noised.output.shape)
     parts = Parts(
       Dense(c.edge_width, name="encode_edge")(jnp.concatenate([noised.edge, seen.edge], axis=3)),
       Dense(c.width, name="encode_unit")(jnp.concatenate([noised.unit, seen.unit], axis=2)),
-      Dense(c.width, name="encode_output")(jnp.stack([noised.output, seen.output], axis=2)),
+      Dense(c.width, name="encode_output")(jnp.stack([noised.output, seen.output, many], axis=2)),
     )
     relation = jnp.broadcast_to(told.relation[None], (batch, classes, classes, told.relation.shape[2]))
     head, change = self._head(), guess

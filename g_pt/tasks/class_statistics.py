@@ -18,23 +18,30 @@ class ClassStatistics(NamedTuple):
 
 
 def class_statistics(
-  inputs: Float[Array, "example pixel"], labels: Int[Array, "example"], classes: int, own: float = 0.0
+  inputs: Float[Array, "example pixel"],
+  labels: Int[Array, "example"],
+  classes: int,
+  shared: float = 0.0,
+  even: float = 0.0,
 ) -> ClassStatistics:
   """Of labelled examples, in one pass.
 
   With few examples a class's covariance is not its own: it is a mean of that,
-  weighed by its count, and of all classes' together, weighed by `own`; 0 takes it
-  as it is. A class without examples has mean 0 and the covariance of all.
+  weighed by its count, and of all classes' together, weighed by `shared`. That one
+  is a mean of what is found, weighed by all counts, and of a covariance that is
+  alike in all directions, half of the inputs' variance, weighed by `even`. With 0
+  for both they are as they are found. A class without examples has mean 0.
   """
   member = jax.nn.one_hot(labels, classes)
   count = member.sum(axis=0)
   mean = member.T @ inputs / jnp.maximum(count, 1.0)[:, None]
   second = jax.lax.map(lambda of_class: (inputs * of_class[:, None]).T @ inputs, member.T)
   scatter = second - count[:, None, None] * mean[:, :, None] * mean[:, None, :]
-  shared = scatter.sum(axis=0) / jnp.maximum(count.sum(), 1.0)
-  weight = count[:, None, None] + own
-  covariance = (scatter + own * shared[None]) / jnp.where(weight > 0, weight, 1.0)
-  return ClassStatistics(mean, jnp.where(weight > 0, covariance, shared[None]), count)
+  alike = 0.5 * jnp.var(inputs) * jnp.eye(inputs.shape[1])
+  of_all = (scatter.sum(axis=0) + even * alike) / jnp.maximum(count.sum() + even, 1.0)
+  weight = count[:, None, None] + shared
+  covariance = (scatter + shared * of_all[None]) / jnp.where(weight > 0, weight, 1.0)
+  return ClassStatistics(mean, jnp.where(weight > 0, covariance, of_all[None]), count)
 
 
 def permuted(statistics: ClassStatistics, order: Int[Array, "class"]) -> ClassStatistics:

@@ -12,7 +12,8 @@ import numpy as np
 from g_pt.tasks.class_statistics import ClassStatistics, class_statistics
 from g_pt.tasks.discriminants import RANK, RIDGES, Discriminants, discriminants
 
-OWN = 10.0  # images that the covariance of all classes counts for, beside a class's own
+# Examples that stand for what is not known of covariances, see `class_statistics`: of a class, and of all classes.
+SHARED, EVEN = 10.0, 30.0
 
 
 class Known(NamedTuple):
@@ -23,6 +24,7 @@ class Known(NamedTuple):
   relation: Float[Array, "class class relation"]  # of a direction's class, and of one that it meets
   examples: Float[Array, "class example pixel"]
   along: Float[Array, "class example direction"]  # their products with the directions
+  count: Float[Array, "class"]  # of all examples of a class
 
 
 def known_of(
@@ -32,7 +34,7 @@ def known_of(
   count: int,
 ) -> Known:
   """From labelled inputs, every class among them; `count` of each class are looked at, the rarer ones several times."""
-  statistics = class_statistics(jnp.asarray(inputs), jnp.asarray(labels), classes, OWN)
+  statistics = class_statistics(jnp.asarray(inputs), jnp.asarray(labels), classes, SHARED, EVEN)
   order, rng = np.argsort(np.asarray(labels), kind="stable"), np.random.default_rng(0)
   of_class = np.split(order, np.cumsum(np.bincount(labels, minlength=classes))[:-1])
   chosen = [np.resize(rng.permutation(places), count) for places in of_class]
@@ -43,7 +45,8 @@ def known(statistics: ClassStatistics, examples: Float[Array, "class example pix
   """From what is measured of a data set; on the host, see `discriminants`."""
   found = discriminants(statistics)
   share = statistics.count / jnp.sum(statistics.count)
-  return Known(found, share, _relation(statistics, found, share), examples, examples @ found.directions)
+  relation = _relation(statistics, found, share)
+  return Known(found, share, relation, examples, examples @ found.directions, statistics.count)
 
 
 def _relation(
@@ -60,6 +63,12 @@ def _relation(
   return jnp.concatenate([*features, apart[:, :, None]], axis=2)
 
 
+def few_of(labels: Int[np.ndarray, "example"], count: int, rng: np.random.Generator) -> Int[np.ndarray, "chosen"]:
+  """Places of `count` examples of each class, or of all of a class that has fewer, drawn at random."""
+  shuffled = rng.permutation(len(labels))
+  return np.concatenate([shuffled[labels[shuffled] == label][:count] for label in np.unique(labels)])
+
+
 def permuted(told: Known, order: Int[np.ndarray, "class"]) -> Known:
   """As if class `order[i]` were class i."""
   by_direction = np.concatenate([order + kind * len(order) for kind in range(len(RIDGES))])
@@ -70,6 +79,7 @@ def permuted(told: Known, order: Int[np.ndarray, "class"]) -> Known:
     told.relation[order][:, order],
     told.examples[order],
     told.along[order][:, :, by_direction],
+    told.count[order],
   )
 
 
@@ -87,7 +97,8 @@ def nothing_known(pixels: int, classes: int) -> Known:
     jnp.zeros((pixels, directions)), jnp.zeros((directions, pixels)), jnp.zeros((pixels, min(pixels, RANK)))
   )
   examples, along = jnp.zeros((classes, 1, pixels)), jnp.zeros((classes, 1, directions))
-  return Known(found, jnp.zeros(classes), jnp.zeros((classes, classes, 2 * len(RIDGES) + 1)), examples, along)
+  of_class, relation = jnp.zeros(classes), jnp.zeros((classes, classes, 2 * len(RIDGES) + 1))
+  return Known(found, of_class, relation, examples, along, of_class)
 
 
 def gaussian_examples(statistics: ClassStatistics, count: int, key: Array) -> Float[Array, "class example pixel"]:

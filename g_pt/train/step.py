@@ -141,8 +141,7 @@ class Step:
     """Of the data set, drawn anew each time."""
     count, draw = self.config.behaviour_inputs, self.task.training.inputs
     if isinstance(drawn, Drawn):
-      examples = drawn.told.examples.reshape(-1, drawn.told.examples.shape[-1])
-      return examples[jax.random.randint(key, (count,), 0, examples.shape[0])]
+      return drawn.inputs[jax.random.randint(key, (count,), 0, drawn.inputs.shape[0])]
     if draw is None:
       raise ValueError(f"train.behaviour: the task {self.task.name!r} has no inputs to compare networks on")
     return draw(data, key, count)

@@ -11,6 +11,7 @@ import pytest
 from g_pt.corpus.families import draw_of_sets, family_source, likely
 from g_pt.corpus.pairs import PairsConfig, Runs, draw_places, pair_source, sort_targets
 from g_pt.errors import ConfigError
+from g_pt.tasks.known import nothing_known
 from tests.corpus.pairs_test import METRIC
 
 SETS, RUNS, CHECKPOINTS = 5, 3, 6
@@ -19,11 +20,16 @@ METRICS = METRIC, dataclasses.replace(METRIC, higher_is_better=True, coordinate=
 VALUES = np.float32(np.random.default_rng(0).uniform(0, 2, (SETS, len(METRICS), RUNS, CHECKPOINTS)))
 
 
+def told_of(number, way):
+  """Shares tell the set, counts whether all images are known or few."""
+  return nothing_known(4, 3)._replace(share=jnp.full(3, float(number)), count=jnp.full(3, float(way)))
+
+
 @pytest.fixture(scope="module")
 def source():
   """Parameters tell their set, run and checkpoint."""
   number = np.arange(SETS * RUNS * CHECKPOINTS, dtype=np.float32).reshape(SETS, RUNS, CHECKPOINTS, 1)
-  told = [{"mean": jnp.full((2,), float(number))} for number in range(SETS)]
+  told = [[told_of(number, way) for way in range(2)] for number in range(SETS)]
   return family_source(np.repeat(number, 8, axis=3), VALUES, told, METRICS, CONFIG)
 
 
@@ -38,7 +44,8 @@ def test_pairs_are_of_one_set_and_run_and_go_with_what_is_told(drawn):
   assert (sets == sets[:, :1]).all() and set(sets[:, 0]) == set(range(SETS))
   np.testing.assert_array_equal(start // CHECKPOINTS, target // CHECKPOINTS)
   assert (start < target).all()
-  np.testing.assert_array_equal(drawn.told["mean"][:, 0], sets[:, 0])
+  np.testing.assert_array_equal(drawn.told.share[:, 0], sets[:, 0])
+  assert set(np.asarray(drawn.told.count[:, 0]).tolist()) == {0, 1} and drawn.inputs.shape == (40, 3, 4)
   by = np.argmax(np.asarray(drawn.by), axis=1)
   assert set(by) == {0, 1} and (drawn.by.sum(axis=1) == 1).all()
   flat = np.stack([VALUES[:, number].ravel() for number in range(2)])[by]
@@ -73,7 +80,7 @@ def test_the_pairs_of_a_set_spread_so(source, drawn):
 def test_runs_that_are_not_sound_are_in_no_pair(source):
   sound = np.ones((SETS, RUNS), bool)
   sound[1, 2] = False
-  found = family_source(source.theta, VALUES, [{}] * SETS, METRICS, CONFIG, sound)
+  found = family_source(source.theta, VALUES, [[told_of(0, 0)]] * SETS, METRICS, CONFIG, sound)
   share = np.diff(found.share, prepend=0).reshape(SETS, len(METRICS), RUNS, CHECKPOINTS - 1)
   assert not share[1, :, 2].any() and share[1, :, :2].any(axis=2).all()
   np.testing.assert_allclose(found.share[:, :, -1], 1, rtol=1e-6)
@@ -83,4 +90,4 @@ def test_runs_that_are_not_sound_are_in_no_pair(source):
 def test_other_pairs_are_refused(source):
   for config in (PairsConfig(weighting="uniform"), PairsConfig(permute=True)):
     with pytest.raises(ConfigError, match="train.pairs: of many data sets, pairs are drawn by weighting=metric"):
-      family_source(source.theta, VALUES, [{}] * SETS, METRICS, config)
+      family_source(source.theta, VALUES, [[told_of(0, 0)]] * SETS, METRICS, config)

@@ -25,11 +25,21 @@ def test_they_are_those_of_each_class():
 
 def test_a_class_borrows_what_it_lacks_from_all():
   shared = sum(len(of(label)) * np.cov(of(label).T, bias=True) for label in range(3)) / 60
-  found = class_statistics(jnp.asarray(INPUTS), jnp.asarray(LABELS), 3, own=7.0)
+  found = class_statistics(jnp.asarray(INPUTS), jnp.asarray(LABELS), 3, shared=7.0)
   for label in range(3):
     count = len(of(label))
     wanted = (count * np.cov(of(label).T, bias=True) + 7 * shared) / (count + 7)
     np.testing.assert_allclose(found.covariance[label], wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_all_classes_borrow_what_they_lack_from_a_covariance_alike_in_all_directions():
+  found = class_statistics(jnp.asarray(INPUTS), jnp.asarray(LABELS), 3, shared=1e6, even=20.0)
+  of_all = sum(len(of(label)) * np.cov(of(label).T, bias=True) for label in range(3))
+  wanted = (of_all + 20 * 0.5 * INPUTS.var() * np.eye(5)) / 80
+  for covariance in found.covariance:
+    np.testing.assert_allclose(covariance, wanted, rtol=1e-3, atol=1e-4)
+  one_each = class_statistics(jnp.asarray(INPUTS[:3]), jnp.arange(3), 3, shared=5.0, even=20.0)
+  assert np.linalg.eigvalsh(one_each.covariance).min() > 0.1
 
 
 @pytest.mark.parametrize("own", [0.0, 7.0])

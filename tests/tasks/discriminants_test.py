@@ -25,12 +25,19 @@ def weights(seed):
   return jnp.asarray(np.random.default_rng(seed).normal(size=(PIXELS, UNITS)), jnp.float32)
 
 
-def test_products_with_the_data_have_unit_deviation_and_the_second_know_nothing_of_the_first(found):
-  outputs = INPUTS @ np.asarray(found.directions)
-  np.testing.assert_allclose(outputs.std(axis=0), 1, rtol=1e-3)
-  between = np.corrcoef(outputs.T)[:CLASSES, CLASSES:]
+def test_products_with_the_data_are_apart_but_that_those_of_a_ridge_add_up_to_nothing(found):
+  """Along all mixes of directions their covariance is 1 or 0, so that coordinates mean as much for every data set."""
   assert found.directions.shape == (PIXELS, len(RIDGES) * CLASSES)
-  np.testing.assert_allclose(between, 0, atol=1e-3)
+  covariance = np.cov((INPUTS @ np.asarray(found.directions)).T, bias=True)
+  np.testing.assert_allclose(covariance[:CLASSES, CLASSES:], 0, atol=1e-3)
+  sizes = np.linalg.eigvalsh(covariance)
+  np.testing.assert_allclose(sizes, [0] * len(RIDGES) + [1] * (len(RIDGES) * (CLASSES - 1)), atol=1e-3)
+
+
+def test_each_direction_is_the_nearest_to_its_own_class(found):
+  """What lies along it rises most for the class, less the mean of all."""
+  means = np.asarray(STATISTICS.mean) - INPUTS.mean(axis=0)
+  assert (np.argmax(means @ np.asarray(found.directions[:, :CLASSES]), axis=0) == np.arange(CLASSES)).all()
 
 
 def test_with_a_small_ridge_they_span_what_linear_discriminant_analysis_finds(found):

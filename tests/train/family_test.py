@@ -36,9 +36,9 @@ def run(toy, config):
 def source_of(generator):
   """Runs of each data set that walk along its own directions, their metric falling."""
   rng = np.random.default_rng(0)
-  told = [jax.device_get(told_of(CLASSES, seed)[1]) for seed in range(SETS)]
+  told = [[jax.device_get(told_of(CLASSES, seed)[1])] for seed in range(SETS)]
   theta = np.zeros((SETS, RUNS, CHECKPOINTS, generator.spec.size), np.float32)
-  for number, known in enumerate(told):
+  for number, (known,) in enumerate(told):
     first = jnp.asarray(0.3 * rng.normal(size=(RUNS, generator.spec.size)), jnp.float32)
     way = generator.decode(jnp.full((RUNS, graph.size(UNITS, CLASSES)), 0.5), first, known) - first
     theta[number] = np.asarray(first)[:, None] + np.linspace(0, 1, CHECKPOINTS)[:, None] * np.asarray(way)[:, None]

@@ -1,0 +1,92 @@
+"""Data sets of which little is there: one update, and descent after it, from a few images of a class, beside rivals.
+
+All that is compared learns from the same images. What has settings has the best of
+them by the recorded images of the data set, which is more than one would have;
+final images are looked at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+import numpy as np
+
+from g_pt import progress
+from g_pt.evaluation import rivals
+from g_pt.evaluation.base import Context, Result
+from g_pt.evaluation.data_sets import OneSet, drawn_sets, one_set
+from g_pt.fields import Settings as Base
+from g_pt.fields import limited
+from g_pt.optimizers import baselines
+from g_pt.tasks.datasets import Examples, Images
+from g_pt.tasks.known import few_of
+
+USES = ("sample", "optimizers")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(Base):
+  networks: int = limited(16, least=2)
+  counts: tuple[int, ...] = (1, 5, 20, 100)  # images of a class; beside them all there are
+  test_sets: int = limited(2, least=0)  # at most
+  held_out: tuple[str, ...] = ()  # sources that are in no corpus
+
+
+def run(context: Context, settings: Settings) -> Result:
+  """By data set and count what each way gets, mean loss and error on final images."""
+  model: Any = context.gpt
+  split, seed = context.split, context.seed
+  sets = drawn_sets(model, context.corpus, split.test, "test", settings.test_sets, settings.networks, seed)
+  for name in settings.held_out:
+    data = jax.device_get(model.whole(name, context.key("data_sets", "source", name)))
+    sets.append(one_set(model, name, "held out", data, settings.networks, seed))
+  told = []
+  with progress.bar(len(sets) * (len(settings.counts) + 1), desc="few examples", unit="set") as shown:
+    for one in sets:
+      all_of_it = len(one.data.train.labels) // model.classes
+      ways = {}
+      for count in (*settings.counts, all_of_it):
+        ways[str(count)] = _ways(context, one, count)
+        shown.update()
+      told.append({"name": one.name, "kind": one.kind, "counts": ways})
+  return Result({"networks": settings.networks, "sets": told}, {})
+
+
+def _ways(context: Context, one: OneSet, count: int) -> dict[str, dict[str, float]]:
+  """By name of a way every metric; settings are chosen by the model's own metric."""
+  model, seed = one.model, context.seed
+  few = few_of(np.asarray(one.data.train.labels), count, np.random.default_rng(seed))
+  train = Examples(one.data.train.images[few], one.data.train.labels[few])
+  known_by_few = model.on_set(Images(train, train, one.data.final))
+  prompt = float(one.ends[model.metric_name].mean())
+
+  def updated(theta: Float[Array, "net parameter"], name: str) -> Float[Array, "net parameter"]:
+    own = known_by_few.evaluate(theta)[model.metric_name]
+    return known_by_few.update(theta, own, jnp.full(len(theta), prompt), context.key("few_examples", name))
+
+  how = dataclasses.replace(context.optimizers, networks=len(one.theta))
+  networks = baselines.initial_networks(model.task, seed, how)
+  data = Images(train, one.data.recorded, one.data.final)
+  recipe = known_by_few.recipe
+  recipe = dataclasses.replace(recipe, **_as_long(recipe, len(few), len(one.data.train.labels)))
+  descend = functools.partial(rivals.descent, model.task, recipe, data, settings=how, seed=seed)
+  after = baselines.Networks(*(updated(theta, name) for name, theta in networks._asdict().items()))
+  numbers = known_by_few.evaluate(after.fresh, "final")
+  return {
+    "one update": {name: float(numbers[name].mean()) for name in model.task.measurement.metrics},
+    "one update, then descent": descend(networks=after).best[model.metric_name],
+    "descent": descend(networks=networks).best[model.metric_name],
+    **rivals.closed_forms(data),
+  }
+
+
+def _as_long(recipe: Any, examples: int, whole: int) -> dict[str, int]:
+  """Settings of a recipe that makes about as many steps on a part of the examples."""
+  batch = min(recipe.batch_size, examples)
+  steps = recipe.epochs * (whole // recipe.batch_size)
+  return {"batch_size": batch, "epochs": max(1, round(steps / (examples // batch)))}

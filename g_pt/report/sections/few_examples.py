@@ -1,0 +1,57 @@
+"""What can be had of few images of a class: curves over their number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from g_pt.report import axes, marks, words
+from g_pt.report.base import Key, Section, Table, View
+from g_pt.report.results import Evaluated
+
+
+def section(found: Evaluated, view: View) -> Section:
+  drawn = {one["name"]: figure(one["counts"], view) for one in found.summary["sets"]}
+  caption = (
+    "All learn from the same images; settings of what has some are the best by the recorded images. One update makes "
+    f"no gradient step. Mean of {found.summary['networks']} networks, on final images."
+  )
+  return Section("From few images", caption, drawn)
+
+
+def figure(counts: dict[str, dict[str, Any]], view: View) -> go.Figure:
+  """The metric over images of a class, a line for each way."""
+  drawn = marks.empty("images of a class (logarithmic)", view.metric.label)
+  ways = list(next(iter(counts.values())))
+  x = np.asarray([int(count) for count in counts])
+  values = []
+  for way, (colour, dash, _) in zip(ways, axes.styles(len(ways))):
+    y = np.asarray([of_count[way][view.name] for of_count in counts.values()])
+    values.append(y)
+    style = {"color": colour, "dash": dash, "width": 3 if way == "one update" else 2}
+    drawn.add_trace(marks.line(x, y, way, style, mode="lines+markers"))
+  # Closed forms that fail on few images would take all of the axis.
+  shown = axes.without_outliers(np.concatenate(values), 2 * float(values[0].max()), view.metric.higher_is_better)
+  drawn.update_xaxes(type="log", tickvals=x).update_yaxes(range=shown)
+  return drawn.update_layout(height=marks.HEIGHT + 120, margin={"b": 140})
+
+
+def tables(found: Evaluated, view: View) -> tuple[Table, ...]:
+  return tuple(_table(one, view) for one in found.summary["sets"])
+
+
+def _table(one: dict[str, Any], view: View) -> Table:
+  counts = one["counts"]
+  rows = tuple(
+    (words.capital(way), *(words.number(of_count[way][view.name]) for of_count in counts.values()))
+    for way in next(iter(counts.values()))
+  )
+  header = ("", *(words.plural(int(count), "image") for count in counts))
+  return Table(f"{words.capital(one['name'])}: {view.metric.label} by images of a class", header, rows)
+
+
+def keys(found: Evaluated, view: View) -> tuple[Key, ...]:
+  del found, view
+  return ()
