@@ -84,9 +84,16 @@ class FamilyGPT:
       raise UserError(f"metric: unknown {name!r}; it is one of: {', '.join(names)}")
     told = known_of(data.train.images, data.train.labels, self.classes, EXAMPLES) if told is None else told
     by = jnp.asarray([float(name == other) for other in names])
+    return self._gpt(name, data, (told, by))
+
+  def on_none(self) -> GPT:
+    """What is the same for all data sets, as an object that can neither measure nor sample."""
+    return self._gpt(self.metric_name, None, ())
+
+  def _gpt(self, metric: str, data: Images | None, told: tuple[PyTree, ...]) -> GPT:
     recipe = dataclasses.replace(self.recipe, test_examples=0, train_examples=0)
-    statistics, generator = self.statistics.by(name), self.generator
-    return GPT(self.task, name, recipe, generator, self.weights, statistics, self.config, lambda: data, (told, by))
+    statistics = self.statistics.by(metric)
+    return GPT(self.task, metric, recipe, self.generator, self.weights, statistics, self.config, lambda: data, told)
 
   def whole(self, source: str, key: Array) -> Images:
     """A source by its name, as networks take it; errors as of loading the family's own."""

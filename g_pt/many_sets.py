@@ -63,7 +63,7 @@ def _source(job: Job, opened: Corpus, split: Split, metrics: tuple[str, ...], so
   theta = opened.read(opened.theta, runs)
   values = np.stack([opened.read(opened.metrics[name], runs) for name in metrics])
 
-  def by_set(x: Float[np.ndarray, "run ..."]) -> Float[np.ndarray, "set run ..."]:
+  def by_set(x: Float[np.ndarray, "run ..."]) -> Float[np.ndarray, "set member ..."]:
     return x.reshape(len(sets), size, *x.shape[1:])
 
   drawn = jax.jit(lambda key: job.task.data_of(sources, key).train)

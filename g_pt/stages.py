@@ -22,6 +22,7 @@ from g_pt.corpus.split import split_runs
 from g_pt.corpus.store import Corpus
 from g_pt.errors import UserError
 from g_pt.evaluation.base import Context
+from g_pt.family_gpt import FamilyGPT
 from g_pt.job import Job
 from g_pt.plugins import PLUGINS
 from g_pt.report import page
@@ -66,9 +67,10 @@ def evaluate(job: Job) -> None:
     raise UserError(f"{directory}: training is unfinished, step {done} of {experiment.train.steps}; run --stage=train")
   job.begin()
   if missing:
-    model: Any = trained.load(directory, experiment.data_dir).with_config(experiment.sample)
+    model = trained.load(directory, experiment.data_dir).with_config(experiment.sample)
+    family = model if isinstance(model, FamilyGPT) else None
     context = Context(
-      gpt=model,
+      gpt=model.on_none() if isinstance(model, FamilyGPT) else model,
       corpus=opened,
       split=split_runs(opened, experiment.split),
       seed=experiment.seed,
@@ -76,6 +78,7 @@ def evaluate(job: Job) -> None:
       optimizers=experiment.optimizers,
       optimizers_folder=job.optimizers_folder,
       history=functools.partial(trained.history, directory, model.generator),
+      family=family,
     )
     for name in missing:
       _make_evaluation(job, name, context)

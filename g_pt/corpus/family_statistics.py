@@ -55,9 +55,9 @@ def measure_family_statistics(
   values, share = np.asarray(source.values), np.diff(np.asarray(source.share), prepend=0)
   prompts, starts = {}, {}
   for number, name in enumerate(names):
-    targets = values[:, number, :, 1:].reshape(share[:, number].shape)
+    earlier, targets = values[:, number, :, :-1], values[:, number, :, 1:]
     prompts[name] = PromptRange(*_quantiles(targets.ravel(), share[:, number].ravel()))
-    starts[name] = measure_start_range(spec, start, values[:, number, :, :-1][np.isfinite(values[:, number, :, :-1])])
+    starts[name] = measure_start_range(spec, start, earlier[np.isfinite(earlier)])
   return FamilyStatistics(scale_of(flat), prompts, starts, census)
 
 

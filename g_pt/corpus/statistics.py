@@ -64,9 +64,9 @@ def measure_prompt_range(targets: Targets, config: PairsConfig, key: Array) -> P
 
 
 def measure_start_range(
-  spec: ParameterSpec, start: Float[np.ndarray, "pair parameter"], metric: Float[np.ndarray, "pair"]
+  spec: ParameterSpec, start: Float[np.ndarray, "start parameter"], metric: Float[np.ndarray, "value"]
 ) -> StartRange:
-  """Of the starts of pairs."""
+  """Of some starts, and of some values of their metric."""
   size = {name: float(rms.max()) for name, rms in spec.rms(start).items()}
   return StartRange(float(metric.min()), float(metric.max()), size)
 

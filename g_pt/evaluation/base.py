@@ -20,6 +20,7 @@ import numpy as np
 from g_pt.chunks import in_chunks, updated_at_once
 from g_pt.corpus.split import Split
 from g_pt.corpus.store import Corpus
+from g_pt.family_gpt import FamilyGPT
 from g_pt.fields import Settings
 from g_pt.generator import SampleConfig
 from g_pt.gpt import GPT
@@ -62,7 +63,7 @@ def _checkpoint(corpus: Corpus, metric: str, runs: Int[np.ndarray, "net"], check
 class Context:
   """A trained G.pt and the corpus that it learned from, of which each experiment reads what it needs."""
 
-  gpt: GPT  # of experiments on many data sets a g_pt.family_gpt.FamilyGPT
+  gpt: GPT
   corpus: Corpus
   split: Split
   seed: int
@@ -70,6 +71,7 @@ class Context:
   optimizers: OptimizersConfig
   optimizers_folder: Path  # where their curves are kept: beside the corpus
   history: Callable[[], Iterator[tuple[int, PyTree]]]  # (training step, averaged weights), rising
+  family: FamilyGPT | None = None  # the model for many data sets, of none of which `gpt` then knows
 
   def key(self, *path: str | int) -> Array:
     """Of an experiment: give its name first."""

@@ -121,7 +121,8 @@ def probe(sets: Sequence[OneSet], prompts: int, key: Array, weights: PyTree) -> 
 
 def run(context: Context, settings: Settings) -> Result:
   """Each data set by itself, and means over those of each kind."""
-  model: Any = context.gpt  # of many data sets
+  model = context.family
+  assert model is not None
   sets, of_corpus = [], functools.partial(drawn_sets, model, context.corpus)
   sets += of_corpus(context.split.train, "training", settings.training_sets, settings.networks, context.seed)
   sets += of_corpus(context.split.test, "test", settings.test_sets, settings.networks, context.seed)

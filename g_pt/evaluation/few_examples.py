@@ -39,7 +39,8 @@ class Settings(Base):
 
 def run(context: Context, settings: Settings) -> Result:
   """By data set and count what each way gets, mean loss and error on final images."""
-  model: Any = context.gpt
+  model = context.family
+  assert model is not None
   split, seed = context.split, context.seed
   sets = drawn_sets(model, context.corpus, split.test, "test", settings.test_sets, settings.networks, seed)
   for name in settings.held_out:
@@ -57,7 +58,7 @@ def run(context: Context, settings: Settings) -> Result:
   return Result({"networks": settings.networks, "sets": told}, {})
 
 
-def _ways(context: Context, one: OneSet, count: int) -> dict[str, dict[str, float]]:
+def _ways(context: Context, one: OneSet, count: int) -> dict[str, Any]:
   """By name of a way every metric; settings are chosen by the model's own metric."""
   model, seed = one.model, context.seed
   few = few_of(np.asarray(one.data.train.labels), count, np.random.default_rng(seed))

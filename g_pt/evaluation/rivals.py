@@ -30,8 +30,8 @@ TEMPERATURES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)
 PENALTIES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0)  # inverse strengths of regression's
 
 
-def closed_forms(data: Images) -> dict[str, dict[str, float]]:
-  """Loss (nats) and error (percent) on final images of the best of each kind."""
+def closed_forms(data: Images) -> dict[str, dict[str, float | None]]:
+  """Loss (nats) and error (percent) on final images of the best of each kind; None: too few images for any setting."""
   kinds: dict[str, list[Any]] = {
     "linear discriminants": [LinearDiscriminantAnalysis(solver="lsqr", shrinkage=share) for share in SHRINKAGE],
     "quadratic discriminants": [QuadraticDiscriminantAnalysis(reg_param=share) for share in SHRINKAGE[1:]],
@@ -40,9 +40,10 @@ def closed_forms(data: Images) -> dict[str, dict[str, float]]:
   return {name: _best(of_kind, data) for name, of_kind in kinds.items()}
 
 
-def _best(classifiers: Sequence[Any], data: Images) -> dict[str, float]:
+def _best(classifiers: Sequence[Any], data: Images) -> dict[str, float | None]:
   """Of all settings and temperatures, by the recorded loss."""
-  best, numbers = np.inf, {"test_loss": np.nan, "test_error": np.nan}
+  best = np.inf
+  numbers: dict[str, float | None] = {"test_loss": None, "test_error": None}
   for fitted in classifiers:
     with warnings.catch_warnings():
       warnings.simplefilter("ignore")  # of what is singular, and of regression that has not ended
@@ -55,8 +56,9 @@ def _best(classifiers: Sequence[Any], data: Images) -> dict[str, float]:
       loss = _loss(temperature * recorded, data.recorded)
       if loss < best:
         wrong = final.argmax(axis=1) != np.asarray(data.final.labels)
-        best, numbers = loss, {"test_loss": _loss(temperature * final, data.final), "test_error": 100 * wrong.mean()}
-  return {name: float(value) for name, value in numbers.items()}
+        best = loss
+        numbers = {"test_loss": _loss(temperature * final, data.final), "test_error": float(100 * wrong.mean())}
+  return numbers
 
 
 def _log_probability(fitted: Any, examples: Examples) -> Float[np.ndarray, "example class"]:

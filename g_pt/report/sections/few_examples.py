@@ -28,12 +28,12 @@ def figure(counts: dict[str, dict[str, Any]], view: View) -> go.Figure:
   x = np.asarray([int(count) for count in counts])
   values = []
   for way, (colour, dash, _) in zip(ways, axes.styles(len(ways))):
-    y = np.asarray([of_count[way][view.name] for of_count in counts.values()])
+    y = np.asarray([of_count[way][view.name] for of_count in counts.values()], float)  # None is NaN: nothing is drawn
     values.append(y)
     style = {"color": colour, "dash": dash, "width": 3 if way == "one update" else 2}
     drawn.add_trace(marks.line(x, y, way, style, mode="lines+markers"))
   # Closed forms that fail on few images would take all of the axis.
-  shown = axes.without_outliers(np.concatenate(values), 2 * float(values[0].max()), view.metric.higher_is_better)
+  shown = axes.without_outliers(np.concatenate(values), 2 * float(np.nanmax(values[0])), view.metric.higher_is_better)
   drawn.update_xaxes(type="log", tickvals=x).update_yaxes(range=shown)
   return drawn.update_layout(height=marks.HEIGHT + 120, margin={"b": 140})
 

@@ -1,0 +1,165 @@
+"""One G.pt of many data sets, all the way: corpus, training, evaluation, report, and a data set of one's own."""
+
+import importlib.util
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import g_pt
+from g_pt import config, stages, trained, workdir
+from g_pt.errors import ConfigError, UserError
+from tests.conftest import ROOT
+
+
+def values_of(**changes):
+  """The experiment's smallest variant, with digits as its only source."""
+  spec = importlib.util.spec_from_file_location("unseen_data", ROOT / "experiments" / "unseen_data.py")
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  chosen = module.get_config("smoke")
+  chosen.task = "mixes_8x8:digits"
+  chosen.train.steps = 20
+  chosen.evaluate.data_sets.held_out = ("digits",)
+  for path, value in changes.items():
+    *parents, name = path.split("__")
+    place = chosen
+    for parent in parents:
+      place = place[parent]
+    place[name] = value
+  return chosen.to_dict()
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+  """A workdir in which all stages have run."""
+  folder = tmp_path_factory.mktemp("unseen")
+  stages.run(config.parse(values_of()), folder, "all")
+  return folder
+
+
+@pytest.fixture(scope="module")
+def model(directory):
+  return g_pt.load(directory)
+
+
+@pytest.fixture(scope="module")
+def images():
+  """(images, labels) of ten classes, as bytes with colours: a bright square, elsewhere for each class."""
+  rng = np.random.default_rng(0)
+  labels = np.repeat(np.arange(10), 12)
+  found = rng.integers(0, 80, (120, 16, 16, 3))
+  for image, label in zip(found, labels):
+    image[4 * (label // 4) : 4 * (label // 4) + 4, 4 * (label % 4) : 4 * (label % 4) + 4] += 150
+  return found.astype(np.uint8), labels
+
+
+def test_evaluation_tells_of_every_kind_of_data_set(directory):
+  summary = json.loads((directory / workdir.SUMMARY).read_text())
+  sets = summary["data_sets"]["sets"]
+  assert [one["kind"] for one in sets] == ["training", "test", "held out"] and sets[2]["name"] == "digits"
+  for one in sets:
+    for numbers in one["metrics"].values():
+      assert np.isfinite([numbers["alignment"], *numbers["one_update"].values()]).all()
+      assert numbers["end"] < numbers["start"]
+    assert ("rivals" in one) == (one["kind"] != "training")
+  rivals = sets[2]["rivals"]
+  assert rivals["nesterov"]["test_loss"]["test_loss"] < 0.5 and rivals["linear discriminants"]["test_error"] < 10
+  (few,) = summary["few_examples"]["sets"]
+  assert list(few["counts"]) == ["2", "400"] and few["counts"]["400"]["descent"]["test_error"] < 20
+
+
+def test_the_report_shows_them(directory):
+  page = (directory / workdir.REPORT).read_text()
+  for text in ("Data sets that it has never seen", "From few images", "permuted classes", "One update, then descent"):
+    assert text in page
+
+
+def test_statistics_come_back(directory, model, tmp_path):
+  trained.write_family(tmp_path, {}, model.statistics)
+  found = trained.read_family_statistics(tmp_path)
+  jax.tree.map(np.testing.assert_array_equal, found.scale, model.statistics.scale)
+  assert found[1:] == model.statistics[1:]
+  loss, error = (found.prompt_ranges[name] for name in ("test_loss", "test_error"))
+  assert 0 < loss.low < loss.high < 3 and 0 <= error.low < error.high <= 100
+
+
+def test_a_data_set_of_ones_own(model, images):
+  mine = model.on(*images)
+  network = mine.init(jax.random.key(0))
+  assert 1.5 < mine.measure(network) < 5
+  trained_by_it = mine.sample(network, prompt=0.5, key=jax.random.key(1))
+  assert jax.tree.map(np.shape, trained_by_it) == jax.tree.map(np.shape, network)
+  assert np.isfinite(mine.measure(trained_by_it))
+
+
+def test_of_another_data_set_nothing_is_compiled_anew(model, images):
+  from g_pt.gpt import _evaluating, _updating
+
+  def use(mine):
+    mine.sample(mine.init(jax.random.key(0)), prompt=0.5, key=jax.random.key(1))
+
+  pictures, labels = images
+  use(model.on(pictures, labels))
+  programs = _updating(model.generator, model.config), _evaluating(model.task)
+  before = [program._cache_size() for program in programs]
+  use(model.on(255 - pictures, labels[::-1]))
+  assert [program._cache_size() for program in programs] == before
+
+
+def test_either_metric_is_prompted(model, images):
+  by_error = model.on(*images, metric="test_error")
+  assert by_error.metric_name == "test_error" and by_error.statistics.prompt_range.high > 50
+  network = by_error.init(jax.random.key(0))
+  first, second = (
+    model.on(*images, metric=name).sample(network, prompt=1.0, key=jax.random.key(1), metric=2.0)
+    for name in ("test_loss", "test_error")
+  )
+  apart = jax.tree.map(lambda a, b: np.abs(a - b).max(), first, second)
+  assert max(jax.tree.leaves(apart)) > 1e-4
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    (lambda x, y: (x[:, 0], y), "images: 48 numbers are no square of pixels"),
+    (lambda x, y: (x, y[:-1]), "images: 120 images need as many whole numbers as labels, not int64[119]"),
+    (lambda x, y: (x, y / 2), "images: 120 images need as many whole numbers as labels, not float64[120]"),
+    (lambda x, y: (x, y + 1), "images: labels from 0 to 9 are needed, not 1 to 10"),
+    (lambda x, y: (x[y < 9], y[y < 9]), "labels: of 10 classes, from 0 on, class 9 has no images"),
+    (lambda x, y: (0 * x, y), "images: all pixels are alike"),
+  ],
+)
+def test_what_is_no_data_set_is_said_in_one_line(model, images, change, message):
+  pictures, labels = images
+  with pytest.raises(UserError) as error:
+    model.on(*change(pictures.reshape(120, 16, 48)[:, :, :48] if "square" in message else pictures, labels))
+  assert str(error.value) == message
+
+
+def test_an_unknown_metric_is_said(model, images):
+  with pytest.raises(UserError, match="metric: unknown 'test_return'; it is one of: test_loss, test_error"):
+    model.on(*images, metric="test_return")
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"corpus__used_runs": 8}, "corpus: only_up_to, used_runs and used_checkpoints are for tasks of one data set"),
+    ({"train__stream": True}, "train.stream: a corpus of many data sets is held in memory"),
+    ({"corpus__runs": 50}, "corpus.runs: 50 is not a multiple of group_size=8, the runs of a data set"),
+    ({"diffusion__variable": "update"}, "diffusion: of a family of data sets, timesteps and schedule alone are set"),
+    ({"evaluate__experiments": ("course",)}, "evaluate.experiments: not for the task 'mixes_8x8:digits': 'course'"),
+    ({"task": "digits"}, "model.name: the task 'digits' has one data set; for these there is: chunk_transformer, neuron"),
+  ],
+)
+def test_settings_for_one_data_set_are_refused(changes, message):
+  with pytest.raises(ConfigError) as error:
+    config.parse(values_of(**changes))
+  assert message in str(error.value)
+
+
+def test_commands_for_one_data_set_refuse_the_model(directory):
+  with pytest.raises(UserError, match="a G.pt of many data sets; in Python"):
+    trained.load_for_one_set(directory)
