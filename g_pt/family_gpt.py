@@ -58,12 +58,12 @@ class FamilyGPT:
     Args:
       images: [example, row, column], perhaps with channels, or flat squares; bytes, or numbers. They become grey
         squares of the model's size, with mean 0 and deviation 1.
-      labels: classes from 0 on.
+      labels: classes from 0 on, any number of them; those of the corpus had ten.
       test: (images, labels) that networks are measured on; None: the same as the model is told of.
       metric: what prompts ask for; None: as configured.
 
     Raises:
-      UserError: images and labels that do not go together, a class without images, another number of classes.
+      UserError: images and labels that do not go together, a class without images, images that are all alike.
     """
     train = self._examples(images, labels, "images")
     mean, deviation = float(train.images.mean()), float(train.images.std())
@@ -71,10 +71,18 @@ class FamilyGPT:
       raise UserError("images: all pixels are alike")
     parts = (train, train if test is None else self._examples(*test, "test"))
     train, judged = (Examples((part.images - mean) / deviation, part.labels) for part in parts)
-    missing = set(range(self.classes)) - set(np.unique(train.labels).tolist())
-    if missing:
-      raise UserError(f"labels: of {self.classes} classes, from 0 on, class {min(missing)} has no images")
-    return self.on_set(Images(train, judged, judged), metric)
+    classes = 1 + max(int(part.labels.max()) for part in (train, judged))
+    missing = set(range(classes)) - set(np.unique(train.labels).tolist())
+    if missing or classes < 2:
+      raise UserError(f"labels: of {max(classes, 2)} classes, from 0 on, class {min(missing, default=1)} has no images")
+    return self.for_classes(classes).on_set(Images(train, judged, judged), metric)
+
+  def for_classes(self, classes: int) -> FamilyGPT:
+    """The same for networks of so many outputs."""
+    if classes == self.classes:
+      return self
+    task, generator = _for_classes(self.generator, self.task.name, classes)
+    return dataclasses.replace(self, task=task, generator=generator)
 
   def on_set(self, data: Images, metric: str | None = None, told: Known | None = None) -> GPT:
     """The G.pt of a data set as networks take it; `told`, of the training images unless it is given."""
@@ -117,9 +125,16 @@ class FamilyGPT:
     if labels.shape != (len(squares),) or not np.issubdtype(labels.dtype, np.integer):
       found = f"{labels.dtype}{list(labels.shape)}"
       raise UserError(f"{name}: {len(squares)} images need as many whole numbers as labels, not {found}")
-    if len(labels) and not 0 <= labels.min() <= labels.max() < self.classes:
-      raise UserError(f"{name}: labels from 0 to {self.classes - 1} are needed, not {labels.min()} to {labels.max()}")
+    if not len(labels) or labels.min() < 0:
+      raise UserError(f"{name}: labels from 0 on are needed, not {labels.min() if len(labels) else 'none'}")
     return Examples(squares.reshape(len(squares), -1), labels.astype(np.int32))
+
+
+@functools.lru_cache
+def _for_classes(generator: FamilyGenerator, name: str, classes: int) -> tuple[Task, FamilyGenerator]:
+  """One of each, so that what is compiled for them serves again."""
+  task = family.task(name, classes)
+  return task, dataclasses.replace(generator, spec=task.spec)
 
 
 def build(description: Description, statistics: FamilyStatistics, data_dir: str | None) -> FamilyGPT:

@@ -94,6 +94,29 @@ def test_a_data_set_of_ones_own(model, images):
   assert np.isfinite(mine.measure(trained_by_it))
 
 
+@pytest.mark.parametrize("classes", [2, 5, 12])
+def test_any_number_of_classes_is_taken(model, images, classes):
+  pictures, labels = images
+  mine = model.on(np.concatenate([pictures, 255 - pictures]), (np.concatenate([labels, labels + 2])) % classes)
+  network = mine.init(jax.random.key(0))
+  found = mine.sample(network, prompt=0.5, key=jax.random.key(1))
+  assert found["layer_1"]["bias"].shape == (classes,) and np.isfinite(mine.measure(found))
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    (lambda x, y: (x, y[:-1]), "images: 120 images need as many whole numbers as labels, not int64[119]"),
+    (lambda x, y: (x, y / 2), "images: 120 images need as many whole numbers as labels, not float64[120]"),
+    (lambda x, y: (x, None), "images: 120 images need as many whole numbers as labels, not object[]"),
+  ],
+)
+def test_labels_that_do_not_go_with_images_are_said(model, images, change, message):
+  with pytest.raises(UserError) as error:
+    model._examples(*change(*images), "images")
+  assert str(error.value) == message
+
+
 def test_of_another_data_set_nothing_is_compiled_anew(model, images):
   from g_pt.gpt import _evaluating, _updating
 
@@ -124,10 +147,10 @@ def test_either_metric_is_prompted(model, images):
   ("change", "message"),
   [
     (lambda x, y: (x[:, 0], y), "images: 48 numbers are no square of pixels"),
-    (lambda x, y: (x, y[:-1]), "images: 120 images need as many whole numbers as labels, not int64[119]"),
-    (lambda x, y: (x, y / 2), "images: 120 images need as many whole numbers as labels, not float64[120]"),
-    (lambda x, y: (x, y + 1), "images: labels from 0 to 9 are needed, not 1 to 10"),
-    (lambda x, y: (x[y < 9], y[y < 9]), "labels: of 10 classes, from 0 on, class 9 has no images"),
+    (lambda x, y: (x, y - 1), "images: labels from 0 on are needed, not -1"),
+    (lambda x, y: (x[y != 4], y[y != 4]), "labels: of 10 classes, from 0 on, class 4 has no images"),
+    (lambda x, y: (x[y < 1], y[y < 1]), "labels: of 2 classes, from 0 on, class 1 has no images"),
+    (lambda x, y: (x[:0], y[:0]), "images: labels from 0 on are needed, not none"),
     (lambda x, y: (0 * x, y), "images: all pixels are alike"),
   ],
 )
@@ -151,7 +174,7 @@ def test_an_unknown_metric_is_said(model, images):
     ({"corpus__runs": 50}, "corpus.runs: 50 is not a multiple of group_size=8, the runs of a data set"),
     ({"diffusion__variable": "update"}, "diffusion: of a family of data sets, timesteps and schedule alone are set"),
     ({"evaluate__experiments": ("course",)}, "evaluate.experiments: not for the task 'mixes_8x8:digits': 'course'"),
-    ({"task": "digits"}, "model.name: the task 'digits' has one data set; for these there is: chunk_transformer, neuron"),
+    ({"task": "digits"}, "model.name: the task 'digits' has one data set; for these there is: chunk_transformer,"),
   ],
 )
 def test_settings_for_one_data_set_are_refused(changes, message):

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 import warnings
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
 from scipy.special import log_softmax
@@ -73,8 +72,8 @@ def _loss(logits: Float[np.ndarray, "example class"], examples: Examples) -> flo
 def gaussian_images(data: Images, count: int, key: Array) -> Images:
   """The same, with training images that are drawn by each class's mean and covariance alone."""
   labels = np.asarray(data.train.labels)
-  statistics = class_statistics(jnp.asarray(data.train.images), jnp.asarray(labels), int(labels.max()) + 1, SHARED)
-  drawn = np.asarray(gaussian_examples(statistics, count, key))
+  statistics = class_statistics(data.train.images, labels, int(labels.max()) + 1, SHARED)
+  drawn = gaussian_examples(statistics, count, key)
   images = drawn.reshape(-1, drawn.shape[-1])
   return data._replace(train=Examples(images, np.repeat(np.arange(len(drawn), dtype=np.int32), count)))
 

@@ -1,25 +1,30 @@
-"""What a generator is told of a data set: the mean and covariance of each class, and how many examples each has."""
+"""What is known of the classes of a data set: the mean and covariance of each, and how many examples each has."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
+import numpy as np
 
 
 class ClassStatistics(NamedTuple):
-  """Of the inputs of a data set, as networks take them."""
+  """Of the inputs of a data set, as networks take them; on the host."""
 
-  mean: Float[Array, "class pixel"]
-  covariance: Float[Array, "class pixel pixel"]
-  count: Float[Array, "class"]
+  mean: Float[np.ndarray, "class pixel"]
+  covariance: Float[np.ndarray, "class pixel pixel"]
+  count: Float[np.ndarray, "class"]
+
+  @property
+  def share(self) -> Float[np.ndarray, "class"]:
+    """Of all examples, that are of a class."""
+    return self.count / self.count.sum()
 
 
 def class_statistics(
-  inputs: Float[Array, "example pixel"],
-  labels: Int[Array, "example"],
+  inputs: Float[Array | np.ndarray, "example pixel"],
+  labels: Int[Array | np.ndarray, "example"],
   classes: int,
   shared: float = 0.0,
   even: float = 0.0,
@@ -32,18 +37,18 @@ def class_statistics(
   alike in all directions, half of the inputs' variance, weighed by `even`. With 0
   for both they are as they are found. A class without examples has mean 0.
   """
-  member = jax.nn.one_hot(labels, classes)
-  count = member.sum(axis=0)
-  mean = member.T @ inputs / jnp.maximum(count, 1.0)[:, None]
-  second = jax.lax.map(lambda of_class: (inputs * of_class[:, None]).T @ inputs, member.T)
-  scatter = second - count[:, None, None] * mean[:, :, None] * mean[:, None, :]
-  alike = 0.5 * jnp.var(inputs) * jnp.eye(inputs.shape[1])
-  of_all = (scatter.sum(axis=0) + even * alike) / jnp.maximum(count.sum() + even, 1.0)
+  inputs, labels = (np.asarray(x) for x in jax.device_get((inputs, labels)))
+  of_class = [inputs[labels == label] for label in range(classes)]
+  count = np.array([len(some) for some in of_class], np.float32)
+  mean = np.stack([some.sum(axis=0) / max(1, len(some)) for some in of_class])
+  scatter = np.stack([(some - middle).T @ (some - middle) for some, middle in zip(of_class, mean)])
+  alike = 0.5 * inputs.var() * np.eye(inputs.shape[1], dtype=np.float32)
+  of_all = (scatter.sum(axis=0) + even * alike) / max(count.sum() + even, 1.0)
   weight = count[:, None, None] + shared
-  covariance = (scatter + shared * of_all[None]) / jnp.where(weight > 0, weight, 1.0)
-  return ClassStatistics(mean, jnp.where(weight > 0, covariance, of_all[None]), count)
+  covariance = np.where(weight > 0, (scatter + shared * of_all) / np.where(weight > 0, weight, 1.0), of_all)
+  return ClassStatistics(mean.astype(np.float32), covariance.astype(np.float32), count)
 
 
-def permuted(statistics: ClassStatistics, order: Int[Array, "class"]) -> ClassStatistics:
+def permuted(statistics: ClassStatistics, order: Int[Array | np.ndarray, "class"]) -> ClassStatistics:
   """With class `order[i]` as class i."""
-  return ClassStatistics(*(x[order] for x in statistics))
+  return ClassStatistics(*(x[np.asarray(order)] for x in statistics))

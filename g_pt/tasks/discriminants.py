@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
-import scipy.linalg
+from scipy.sparse.linalg import eigsh
 
 from g_pt.tasks.class_statistics import ClassStatistics
 
@@ -30,7 +30,8 @@ class Discriminants(NamedTuple):
 
   directions: Float[Array, "pixel direction"]  # as products with the data have a deviation of 1, or of 0
   coordinates: Float[Array, "direction pixel"]  # of weights, along the directions
-  root: Float[Array, "pixel axis"]  # times its transpose: covariance of all examples, along its RANK largest axes
+  # Times its transpose: covariance of all examples, along its RANK largest axes.
+  root: Float[Array, "pixel axis"]
 
 
 class Along(NamedTuple):
@@ -42,10 +43,10 @@ class Along(NamedTuple):
 
 def discriminants(statistics: ClassStatistics) -> Discriminants:
   """On the host, in double precision, as its matrices may be all but singular; classes weigh by their counts."""
-  mean, covariance, count = (np.asarray(x, np.float64) for x in statistics)
-  weight = (count / count.sum())[:, None]
+  mean, weight = statistics.mean.astype(np.float64), statistics.share.astype(np.float64)[:, None]
   centred = mean - (weight * mean).sum(axis=0)
-  within = (weight[:, :, None] * (covariance + np.swapaxes(covariance, 1, 2)) / 2).sum(axis=0)
+  within = np.einsum("c,cpq->pq", weight[:, 0], statistics.covariance)
+  within = (within + within.T) / 2
   total = within + centred.T @ (weight * centred)
   columns, identity = np.zeros((mean.shape[1], 0)), np.eye(mean.shape[1])
   for ridge in RIDGES:
@@ -65,8 +66,13 @@ def _apart(columns: np.ndarray, total: np.ndarray) -> np.ndarray:
 
 
 def _root(total: np.ndarray) -> np.ndarray:
+  """By Lanczos' method where that saves time, from a start that is the same each time."""
   size = len(total)
-  sizes, axes = scipy.linalg.eigh(total, subset_by_index=(max(0, size - RANK), size - 1))
+  if size <= 2 * RANK:
+    sizes, axes = np.linalg.eigh(total)
+    sizes, axes = sizes[-RANK:], axes[:, -RANK:]
+  else:
+    sizes, axes = eigsh(total, RANK, v0=np.ones(size), tol=1e-4)
   return axes * np.sqrt(np.maximum(sizes, 0))
 
 

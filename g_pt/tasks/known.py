@@ -16,6 +16,10 @@ from g_pt.tasks.discriminants import RANK, RIDGES, Discriminants, discriminants
 SHARED, EVEN = 10.0, 30.0
 
 
+# Of a device, or of the host.
+AnyArray = Array | np.ndarray
+
+
 class Known(NamedTuple):
   """Of one data set; examples are as many of each class, and any number."""
 
@@ -28,39 +32,34 @@ class Known(NamedTuple):
 
 
 def known_of(
-  inputs: Float[np.ndarray | Array, "example pixel"],
-  labels: Int[np.ndarray | Array, "example"],
-  classes: int,
-  count: int,
+  inputs: Float[AnyArray, "example pixel"], labels: Int[AnyArray, "example"], classes: int, count: int
 ) -> Known:
   """From labelled inputs, every class among them; `count` of each class are looked at, the rarer ones several times."""
-  statistics = class_statistics(jnp.asarray(inputs), jnp.asarray(labels), classes, SHARED, EVEN)
-  order, rng = np.argsort(np.asarray(labels), kind="stable"), np.random.default_rng(0)
-  of_class = np.split(order, np.cumsum(np.bincount(labels, minlength=classes))[:-1])
-  chosen = [np.resize(rng.permutation(places), count) for places in of_class]
-  return known(statistics, jnp.asarray(np.asarray(inputs)[np.stack(chosen)]))
+  inputs, labels = (np.asarray(x) for x in jax.device_get((inputs, labels)))
+  rng = np.random.default_rng(0)
+  chosen = [np.resize(rng.permutation(np.flatnonzero(labels == label)), count) for label in range(classes)]
+  return known(class_statistics(inputs, labels, classes, SHARED, EVEN), inputs[np.stack(chosen)])
 
 
-def known(statistics: ClassStatistics, examples: Float[Array, "class example pixel"]) -> Known:
+def known(statistics: ClassStatistics, examples: Float[AnyArray, "class example pixel"]) -> Known:
   """From what is measured of a data set; on the host, see `discriminants`."""
   found = discriminants(statistics)
-  share = statistics.count / jnp.sum(statistics.count)
-  relation = _relation(statistics, found, share)
-  return Known(found, share, relation, examples, examples @ found.directions, statistics.count)
+  along = np.asarray(examples) @ np.asarray(found.directions)
+  parts = statistics.share, _relation(statistics, found), examples, along, statistics.count
+  return Known(found, *map(jnp.asarray, parts))
 
 
-def _relation(
-  statistics: ClassStatistics, found: Discriminants, share: Float[Array, "class"]
-) -> Float[Array, "class class relation"]:
+def _relation(statistics: ClassStatistics, found: Discriminants) -> Float[np.ndarray, "class class relation"]:
   """What each class's directions show of the others: mean and deviation of their products, and the distance."""
-  centred = statistics.mean - (share[:, None] * statistics.mean).sum(axis=0)[None]
-  columns, classes = found.directions, statistics.mean.shape[0]
+  centred = statistics.mean - (statistics.share[:, None] * statistics.mean).sum(axis=0)
+  columns, classes = np.asarray(found.directions), len(centred)
   means = columns.T @ centred.T  # [direction, class]
-  spread = jnp.einsum("pd,cpq,qd->dc", columns, statistics.covariance, columns)
-  features = [jnp.moveaxis(x.reshape(len(RIDGES), classes, classes), 0, 2) for x in (means, jnp.sqrt(spread + 1e-6))]
+  spread = np.sum(columns * (statistics.covariance @ columns), axis=1).T
+  kinds = means, np.sqrt(np.maximum(spread, 0) + 1e-6)
+  features = [np.moveaxis(x.reshape(len(RIDGES), classes, classes), 0, 2) for x in kinds]
   seen = means[:classes]  # by the small ridge: differences in these are those of Mahalanobis
-  apart = jnp.sqrt(jnp.mean((seen[:, :, None] - seen[:, None, :]) ** 2, axis=0) + 1e-6)
-  return jnp.concatenate([*features, apart[:, :, None]], axis=2)
+  apart = np.sqrt(np.mean((seen[:, :, None] - seen[:, None, :]) ** 2, axis=0) + 1e-6)
+  return np.concatenate([*features, apart[:, :, None]], axis=2)
 
 
 def few_of(labels: Int[np.ndarray, "example"], count: int, rng: np.random.Generator) -> Int[np.ndarray, "chosen"]:
@@ -101,9 +100,9 @@ def nothing_known(pixels: int, classes: int) -> Known:
   return Known(found, of_class, relation, examples, along, of_class)
 
 
-def gaussian_examples(statistics: ClassStatistics, count: int, key: Array) -> Float[Array, "class example pixel"]:
+def gaussian_examples(statistics: ClassStatistics, count: int, key: Array) -> Float[np.ndarray, "class example pixel"]:
   """As many of each class, from the Gaussian of its mean and covariance."""
-  sizes, axes = jnp.linalg.eigh((statistics.covariance + jnp.swapaxes(statistics.covariance, 1, 2)) / 2)
-  root = axes * jnp.sqrt(jnp.maximum(sizes, 0.0))[:, None, :]
-  noise = jax.random.normal(key, (*statistics.mean.shape[:1], count, statistics.mean.shape[1]))
-  return statistics.mean[:, None] + jnp.einsum("cpq,ceq->cep", root, noise)
+  sizes, axes = np.linalg.eigh((statistics.covariance + np.swapaxes(statistics.covariance, 1, 2)) / 2)
+  root = axes * np.sqrt(np.maximum(sizes, 0))[:, None]
+  noise = np.asarray(jax.random.normal(key, (len(root), count, root.shape[1])))
+  return statistics.mean[:, None] + noise @ np.swapaxes(root, 1, 2)

@@ -57,6 +57,15 @@ def test_checkpoints_are_measured_on_the_data_set_of_their_group(toys, corpus):
     assert (np.abs(evaluate(ends, other)["test_loss"] - found) > 1e-3).all()
 
 
+def test_one_data_set_is_a_task_of_its_own():
+  family_of_digits, alone = (tasks.get(f"mixes_8x8:digits{number}") for number in ("", "#7"))
+  assert family_of_digits.draw is not None and alone.draw is None
+  wanted = family_of_digits.data_of(family_of_digits.load(None), stream(0, "corpus", "group", 7))
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), alone.load(None), jax.device_get(wanted))
+  with pytest.raises(ValueError, match="'mixes_8x8#one': 'one' is not the number of a data set"):
+    tasks.get("mixes_8x8#one")
+
+
 def test_runs_learn_their_data_set(corpus):
   losses = corpus.read(corpus.metrics["train_loss"])
   assert (losses[:, -1] < losses[:, 0] - 0.1).all()

@@ -42,7 +42,7 @@ def test_one_image_of_a_class_is_enough():
 
 def test_classes_in_another_order_are_told_in_that_order():
   order = np.array([2, 0, 3, 1])
-  statistics = known.class_statistics(jnp.asarray(INPUTS), jnp.asarray(np.argsort(order)[LABELS]), CLASSES, 10.0, 30.0)
+  statistics = known.class_statistics(INPUTS, np.argsort(order)[LABELS], CLASSES, 10.0, 30.0)
   wanted = known.known(statistics, TOLD.examples[order])
   found = known.permuted(TOLD, order)
   close(found._replace(discriminants=None), wanted._replace(discriminants=None))

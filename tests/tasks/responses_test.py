@@ -11,7 +11,7 @@ from g_pt.tasks.responses import respond, seen_by
 from tests.tasks.discriminants_test import CLASSES, PIXELS, STATISTICS
 from tests.tasks.graph_test import KNOWN, UNITS, network
 
-EXAMPLES = jnp.asarray(np.random.default_rng(3).normal(size=(CLASSES, 20, PIXELS)), jnp.float32)
+EXAMPLES = np.float32(np.random.default_rng(3).normal(size=(CLASSES, 20, PIXELS)))
 SHARE = STATISTICS.count / STATISTICS.count.sum()
 START = network(0)
 NUMBERS = jnp.asarray(np.random.default_rng(1).normal(size=graph.size(UNITS, CLASSES)) / 4, jnp.float32)
