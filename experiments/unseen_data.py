@@ -6,7 +6,8 @@ from g_pt.config import default
 
 
 def get_config(variant: str = "default") -> ConfigDict:
-  config = default("mixes_8x8", "test_loss", "class_transformer")
+  task = "mixes_28x28" if variant == "mnist_size" else "mixes_8x8"
+  config = default(task, "test_loss", "class_transformer")
   config.corpus.update(runs=6272, checkpoints=16, group_size=8, validation_runs=64, test_runs=64)
   config.corpus.recipe.update(learning_rate=0.1, train_examples=500)
   config.diffusion.schedule = "cosine"
@@ -17,7 +18,9 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.sample.update(steps=5, temperature=0.5, stop=0.2)
   config.evaluate.data_sets.held_out = ("fashion_mnist",)
   config.evaluate.few_examples.held_out = ("fashion_mnist",)
-  if variant == "smoke":
+  if variant == "mnist_size":
+    config.corpus.update(runs=2176)
+  elif variant == "smoke":
     config.corpus.update(runs=48, checkpoints=4, validation_runs=8, test_runs=8)
     config.corpus.recipe.update(epochs=2)
     config.model.update(width=16, edge_width=8, depth=1)
@@ -27,5 +30,5 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.evaluate.few_examples.update(networks=4, counts=(2,), test_sets=1, held_out=())
     config.optimizers.update(tuning_networks=2, points=8)
   elif variant != "default":
-    raise ValueError(f"unseen_data: unknown variant {variant!r}; it is default or smoke")
+    raise ValueError(f"unseen_data: unknown variant {variant!r}; it is default, mnist_size or smoke")
   return config

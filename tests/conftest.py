@@ -103,6 +103,36 @@ def smoke_workdir(smoke_values, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def family_values():
+  """The configuration of `family_workdir`, as plain dictionaries."""
+  from g_pt import config
+
+  values = config.default("mixes_8x8:digits", "test_loss", "class_transformer")
+  values.corpus.update(runs=18, checkpoints=3, group_size=3, validation_runs=3, test_runs=3)
+  values.corpus.recipe.update(epochs=2, train_examples=500)
+  values.model.update(width=16, edge_width=8, depth=1, heads=2, frequencies=8)
+  values.train.update(steps=20, batch_size=16, microbatches=2, learning_rate=3e-3, warmup_steps=5, behaviour=1.0)
+  values.train.update(log_every=10, checkpoint_every=10, probe_every=20, history=2)
+  values.sample.steps = 3
+  values.evaluate.data_sets.update(networks=2, prompts=3, training_sets=1, test_sets=1, held_out=("digits",))
+  values.evaluate.few_examples.update(networks=2, counts=(2,), test_sets=1)
+  values.optimizers.update(networks=2, tuning_networks=2, points=4)
+  values.mesh.data = 1
+  return values.to_dict()
+
+
+@pytest.fixture(scope="session")
+def family_workdir(family_values, tmp_path_factory):
+  """A workdir with networks for data sets made of digits, and a tiny G.pt of many data sets; not to be written to."""
+  from g_pt import config, stages
+
+  directory = tmp_path_factory.mktemp("family")
+  for stage in ("corpus", "train"):
+    stages.run(config.parse(family_values), directory, stage)
+  return directory
+
+
+@pytest.fixture(scope="session")
 def gpt(smoke_workdir):
   """The trained G.pt of `smoke_workdir`."""
   import g_pt

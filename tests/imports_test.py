@@ -48,7 +48,7 @@ ONLY_IMPORTERS = {
   "tensorflow": (),
   "gymnax": ("tasks/cartpole.py",),
   "plotly": ("report/",),
-  "PIL": ("report/film.py",),
+  "PIL": ("report/film.py", "tasks/letters.py"),
   "imageio_ffmpeg": ("report/film.py",),
   "matplotlib": (),
   "ml_collections": ("config.py",),

@@ -1,7 +1,8 @@
 """One G.pt of many data sets, all the way: corpus, training, evaluation, report, and a data set of one's own."""
 
-import importlib.util
+import copy
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -10,38 +11,32 @@ import pytest
 import g_pt
 from g_pt import config, stages, trained, workdir
 from g_pt.errors import ConfigError, UserError
-from tests.conftest import ROOT
 
 
-def values_of(**changes):
-  """The experiment's smallest variant, with digits as its only source."""
-  spec = importlib.util.spec_from_file_location("unseen_data", ROOT / "experiments" / "unseen_data.py")
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  chosen = module.get_config("smoke")
-  chosen.task = "mixes_8x8:digits"
-  chosen.train.steps = 20
-  chosen.evaluate.data_sets.held_out = ("digits",)
-  for path, value in changes.items():
-    *parents, name = path.split("__")
-    place = chosen
-    for parent in parents:
-      place = place[parent]
-    place[name] = value
-  return chosen.to_dict()
+def changed(values, path, value):
+  """The configuration with one field set."""
+  values = copy.deepcopy(values)
+  *parents, name = path.split(".")
+  place = values
+  for parent in parents:
+    place = place[parent]
+  place[name] = value
+  return values
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory):
+def directory(family_values, family_workdir, tmp_path_factory):
   """A workdir in which all stages have run."""
-  folder = tmp_path_factory.mktemp("unseen")
-  stages.run(config.parse(values_of()), folder, "all")
+  folder = tmp_path_factory.mktemp("unseen") / "workdir"
+  shutil.copytree(family_workdir, folder)
+  for stage in ("evaluate", "report"):
+    stages.run(config.parse(family_values), folder, stage)
   return folder
 
 
 @pytest.fixture(scope="module")
-def model(directory):
-  return g_pt.load(directory)
+def model(family_workdir):
+  return g_pt.load(family_workdir)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +71,7 @@ def test_the_report_shows_them(directory):
     assert text in page
 
 
-def test_statistics_come_back(directory, model, tmp_path):
+def test_statistics_come_back(model, tmp_path):
   trained.write_family(tmp_path, {}, model.statistics)
   found = trained.read_family_statistics(tmp_path)
   jax.tree.map(np.testing.assert_array_equal, found.scale, model.statistics.scale)
@@ -136,7 +131,7 @@ def test_either_metric_is_prompted(model, images):
   assert by_error.metric_name == "test_error" and by_error.statistics.prompt_range.high > 50
   network = by_error.init(jax.random.key(0))
   first, second = (
-    model.on(*images, metric=name).sample(network, prompt=1.0, key=jax.random.key(1), metric=2.0)
+    model.on(*images, metric=name).sample(network, prompt=2.0, key=jax.random.key(1), metric=2.2)
     for name in ("test_loss", "test_error")
   )
   apart = jax.tree.map(lambda a, b: np.abs(a - b).max(), first, second)
@@ -167,22 +162,22 @@ def test_an_unknown_metric_is_said(model, images):
 
 
 @pytest.mark.parametrize(
-  ("changes", "message"),
+  ("path", "value", "message"),
   [
-    ({"corpus__used_runs": 8}, "corpus: only_up_to, used_runs and used_checkpoints are for tasks of one data set"),
-    ({"train__stream": True}, "train.stream: a corpus of many data sets is held in memory"),
-    ({"corpus__runs": 50}, "corpus.runs: 50 is not a multiple of group_size=8, the runs of a data set"),
-    ({"diffusion__variable": "update"}, "diffusion: of a family of data sets, timesteps and schedule alone are set"),
-    ({"evaluate__experiments": ("course",)}, "evaluate.experiments: not for the task 'mixes_8x8:digits': 'course'"),
-    ({"task": "digits"}, "model.name: the task 'digits' has one data set; for these there is: chunk_transformer,"),
+    ("corpus.used_runs", 8, "corpus: only_up_to, used_runs and used_checkpoints are for tasks of one data set"),
+    ("train.stream", True, "train.stream: a corpus of many data sets is held in memory"),
+    ("corpus.runs", 50, "corpus.runs: 50 is not a multiple of group_size=3, the runs of a data set"),
+    ("diffusion.variable", "update", "diffusion: of a family of data sets, timesteps and schedule alone are set"),
+    ("evaluate.experiments", ("course",), "evaluate.experiments: not for the task 'mixes_8x8:digits': 'course'"),
+    ("task", "digits", "model.name: the task 'digits' has one data set; for these there is: chunk_transformer,"),
   ],
 )
-def test_settings_for_one_data_set_are_refused(changes, message):
+def test_settings_for_one_data_set_are_refused(family_values, path, value, message):
   with pytest.raises(ConfigError) as error:
-    config.parse(values_of(**changes))
+    config.parse(changed(family_values, path, value))
   assert message in str(error.value)
 
 
-def test_commands_for_one_data_set_refuse_the_model(directory):
+def test_commands_for_one_data_set_refuse_the_model(family_workdir):
   with pytest.raises(UserError, match="a G.pt of many data sets; in Python"):
-    trained.load_for_one_set(directory)
+    trained.load_for_one_set(family_workdir)

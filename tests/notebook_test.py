@@ -1,4 +1,4 @@
-"""The notebooks run, cell by cell, on a small trained workdir."""
+"""The notebooks run, cell by cell, on small trained workdirs."""
 
 import os
 from pathlib import Path
@@ -12,9 +12,10 @@ NOTEBOOKS = sorted((ROOT / "experiments" / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path, smoke_workdir, monkeypatch):
+def test_notebook_runs(path, smoke_workdir, family_workdir, monkeypatch):
   monkeypatch.setenv("GPT_REPOSITORY", str(ROOT))
   monkeypatch.setenv("GPT_WORKDIR", str(smoke_workdir))
+  monkeypatch.setenv("GPT_UNSEEN_WORKDIR", str(family_workdir))
   monkeypatch.setenv("JAX_PLATFORMS", "cpu")
   notebook = nbformat.read(path, as_version=4)
   nbclient.NotebookClient(

@@ -1,7 +1,7 @@
 """Many data sets for one architecture: `mixes_8x8` is MLP 64-10-10, `mixes_28x28` MLP 784-10-10, on mixes of classes.
 
-`mixes_8x8:digits,mnist` draws from these sources alone: `digits`, or sets of
-TFDS by their names. What is not named is in no data set that is drawn.
+`mixes_8x8:digits,mnist` draws from these sources alone: `digits`, `letters` (see
+g_pt.tasks.letters), or sets of TFDS by their names. What is not named is in no data set that is drawn.
 `mixes_8x8#776` is one data set as a task of its own: that of group 776 of a corpus
 of seed 0.
 """
@@ -14,7 +14,7 @@ import jax
 from jaxtyping import Array
 
 from g_pt.keys import fold, stream
-from g_pt.tasks import classifiers, datasets, mixes, networks
+from g_pt.tasks import classifiers, datasets, letters, mixes, networks
 from g_pt.tasks.base import Metric, Task
 from g_pt.tasks.supervised import SupervisedRecipe
 
@@ -90,4 +90,9 @@ def whole(name: str, source: str, data_dir: str | None, key: Array) -> datasets.
 
 
 def _source(name: str, data_dir: str | None) -> datasets.Images:
-  return datasets.digits() if name == "digits" else datasets.tfds_images(name, data_dir)
+  match name:
+    case "digits":
+      return datasets.digits()
+    case "letters":
+      return letters.letters()
+  return datasets.tfds_images(name, data_dir)
