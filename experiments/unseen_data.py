@@ -6,6 +6,8 @@ from g_pt.config import default
 
 
 def get_config(variant: str = "default") -> ConfigDict:
+  if variant == "alone":
+    return alone()
   task = "mixes_28x28" if variant == "mnist_size" else "mixes_8x8"
   config = default(task, "test_loss", "class_transformer")
   config.corpus.update(runs=6272, checkpoints=16, group_size=8, validation_runs=64, test_runs=64)
@@ -30,5 +32,19 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.evaluate.few_examples.update(networks=4, counts=(2,), test_sets=1, held_out=())
     config.optimizers.update(tuning_networks=2, points=8)
   elif variant != "default":
-    raise ValueError(f"unseen_data: unknown variant {variant!r}; it is default, mnist_size or smoke")
+    raise ValueError(f"unseen_data: unknown variant {variant!r}; it is default, mnist_size, alone or smoke")
+  return config
+
+
+def alone() -> ConfigDict:
+  """A G.pt of one of the test sets alone, which the model of many never saw, by the recipe of `digits_loss`."""
+  config = default("mixes_8x8#776", "test_loss")
+  config.corpus.update(runs=8192, checkpoints=32, group_size=128)
+  config.corpus.recipe.update(learning_rate=0.1, train_examples=500)
+  config.diffusion.variable = "update"
+  config.train.update(steps=1000, behaviour=10.0, optimizer="muon", learning_rate=6e-3, probe_every=0, history=0)
+  config.train.pairs.initial_fraction = 0.4
+  config.sample.update(steps=5, temperature=0.5, stop=0.2)
+  config.evaluate.experiments = ("alignment", "one_update", "corpus", "model")
+  config.optimizers.update(networks=16, optimizers=())
   return config

@@ -36,9 +36,11 @@ def processor() -> str:
 
 def _config_of(name: str) -> str:
   """NAME of an experiment, or NAME_VARIANT -> the file of its configuration, with the variant."""
-  experiment, _, variant = name.rpartition("_")
-  if not (FOLDER.parent / f"{name}.py").exists() and (FOLDER.parent / f"{experiment}.py").exists():
-    return f"experiments/{experiment}.py:{variant}"
+  parts = name.split("_")
+  for count in range(len(parts), 0, -1):
+    experiment, variant = "_".join(parts[:count]), "_".join(parts[count:])
+    if (FOLDER.parent / f"{experiment}.py").exists():
+      return f"experiments/{experiment}.py:{variant}" if variant else f"experiments/{experiment}.py"
   return f"experiments/{name}.py"
 
 

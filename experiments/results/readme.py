@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from experiments.results import answers, scaling, tpu
+from experiments.results import answers, scaling, tpu, unseen
 from experiments.results.collect import FOLDER
 from g_pt import command, workdir
 from g_pt.errors import UserError
@@ -128,6 +128,8 @@ TABLES: dict[str, Callable[[], str]] = {
   "answers": answers.table,
   "scaling": scaling.table,
   "tpu": tpu.table,
+  "unseen": unseen.table,
+  "few": unseen.few_table,
 }
 
 
