@@ -19,6 +19,8 @@ from g_pt.keys import fold
 from g_pt.tasks.base import Metric
 from g_pt.tasks.known import Known
 
+_BY_FEW = 0.25  # share of what is told by few images
+
 
 class FamilySource(NamedTuple):
   """The training runs, set by set; for use inside jit."""
@@ -90,7 +92,8 @@ def draw_of_sets(source: FamilySource, config: PairsConfig, key: Array, sets: in
     return Pairs(*(theta[number, *place] for place in places), *(values[number, by, *place] for place in places))
 
   drawn = jax.vmap(of_set)(chosen, by, jax.random.split(place_key, sets))
-  way = jax.random.randint(fold(set_key, "told"), (sets,), 0, source.told.share.shape[1])
+  by_few = jax.random.bernoulli(fold(set_key, "told"), _BY_FEW, (sets,))
+  way = jnp.minimum(by_few.astype(jnp.int32), source.told.share.shape[1] - 1)
   told = jax.tree.map(lambda x: jnp.asarray(x)[chosen, way], source.told)
   inputs = jnp.asarray(source.told.examples)[chosen, 0]
   return Drawn(drawn, told, inputs.reshape(sets, -1, inputs.shape[-1]), jax.nn.one_hot(by, metrics))

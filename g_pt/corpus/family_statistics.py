@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 import numpy as np
 
 from g_pt.corpus.families import FamilySource, draw_of_sets
-from g_pt.corpus.pairs import PROMPTED_QUANTILES, Pairs, PairsConfig
+from g_pt.corpus.pairs import PROMPTED_QUANTILES, PairsConfig
 from g_pt.corpus.split import Census
 from g_pt.corpus.statistics import PromptRange, StartRange, Statistics, measure_start_range
 from g_pt.parameters import ParameterSpec
@@ -22,7 +22,7 @@ from g_pt.tasks.graph import Graph
 from g_pt.tasks.known import Known
 from g_pt.tasks.layers import layers_of
 
-_SETS, _PAIRS = 64, 32  # of each set that is drawn, that the scale is measured on
+_SETS, _PAIRS = 64, 32  # data sets that are measured, and pairs of each
 
 
 class FamilyStatistics(NamedTuple):
@@ -41,17 +41,16 @@ class FamilyStatistics(NamedTuple):
 def measure_family_statistics(
   source: FamilySource, spec: ParameterSpec, names: tuple[str, ...], config: PairsConfig, census: Census, key: Array
 ) -> FamilyStatistics:
-  """Of pairs of `source`, drawn as training draws them; `names` are those of its metrics."""
+  """Of some data sets of `source`; `names` are those of its metrics.
 
-  @jax.jit
-  def measured(source: FamilySource, key: Array) -> tuple[Pairs, Graph]:
-    drawn = draw_of_sets(source, config, key, _SETS, _PAIRS)
-    of_set = functools.partial(changes, spec)
-    return drawn.pairs, jax.lax.map(lambda x: of_set(*x), (drawn.pairs.target, drawn.pairs.start, drawn.told))
-
-  pairs, found = measured(source, key)
-  flat = Graph(*(x.reshape(-1, *x.shape[2:]) for x in found))
-  start = np.asarray(pairs.start).reshape(-1, spec.size)
+  The scale is that of changes from the first checkpoint to those of the last two
+  thirds of a run, which are the largest that there are; what bounds starts is of
+  pairs, drawn as training draws them.
+  """
+  set_key, pair_key = jax.random.split(key)
+  start = jax.jit(functools.partial(draw_of_sets, config=config, sets=_SETS, pairs=_PAIRS))(source, key=pair_key)
+  start = np.asarray(start.pairs.start).reshape(-1, spec.size)
+  flat = _largest_changes(source, spec, set_key)
   values, share = np.asarray(source.values), np.diff(np.asarray(source.share), prepend=0)
   prompts, starts = {}, {}
   for number, name in enumerate(names):
@@ -59,6 +58,20 @@ def measure_family_statistics(
     prompts[name] = PromptRange(*_quantiles(targets.ravel(), share[:, number].ravel()))
     starts[name] = measure_start_range(spec, start, earlier[np.isfinite(earlier)])
   return FamilyStatistics(scale_of(flat), prompts, starts, census)
+
+
+def _largest_changes(source: FamilySource, spec: ParameterSpec, key: Array) -> Graph:
+  sets, runs, checkpoints, _ = source.theta.shape
+  chosen = np.asarray(jax.random.permutation(key, sets))[:_SETS]
+  later = np.unique(np.linspace(checkpoints / 3, checkpoints - 1, 3).astype(int))
+  of_set = jax.jit(functools.partial(changes, spec))
+
+  def of_one(number: int) -> Graph:
+    theta, told = np.asarray(source.theta)[number], jax.tree.map(lambda x: x[number, 0], source.told)
+    first = np.repeat(theta[:, :1], len(later), axis=1)
+    return of_set(theta[:, later].reshape(-1, spec.size), first.reshape(-1, spec.size), told)
+
+  return jax.tree.map(lambda *each: jnp.concatenate(each), *map(of_one, chosen.tolist()))
 
 
 def _quantiles(values: Float[np.ndarray, "target"], share: Float[np.ndarray, "target"]) -> tuple[float, float]:

@@ -46,6 +46,9 @@ class ClassTransformerConfig(Settings):
       raise ValueError(f"width: {self.width} is not a multiple of the {self.heads} heads")
 
 
+_LONGEST = 2.0  # step, in units of `scale`
+
+
 class Parts(NamedTuple):
   """What a block works on."""
 
@@ -133,9 +136,9 @@ class ClassTransformer(nn.Module):
       Dense(c.width, name="encode_output")(jnp.stack([noised.output, seen.output, many], axis=2)),
     )
     relation = jnp.broadcast_to(told.relation[None], (batch, classes, classes, told.relation.shape[2]))
-    head, change = self._head(), guess
+    head, change, gone = self._head(), guess, jax.tree.map(jnp.zeros_like, guess)
     for block in range(c.depth):
-      about = self._looked_at(start, change, told)
+      about, step = self._looked_at(start, change, told)
       parts = Parts(
         parts.edge + Dense(c.edge_width, name=f"look_edge_{block}")(about.edge),
         parts.unit + Dense(c.width, name=f"look_unit_{block}")(about.unit),
@@ -143,24 +146,27 @@ class ClassTransformer(nn.Module):
       )
       between = jnp.concatenate([relation, about.relation], axis=3)
       parts = Block(c, name=f"block_{block}")(parts, between, condition)
-      change = jax.tree.map(lambda x, by: x + error.reshape(-1, *[1] * (x.ndim - 1)) * by, guess, head(parts))
+      added, share = head(parts)
+      gone = jax.tree.map(lambda so_far, share, step: so_far + share * step, gone, share, step)
+      change = jax.tree.map(lambda x, *by: x + error.reshape(-1, *[1] * (x.ndim - 1)) * sum(by), guess, added, gone)
     return change
 
-  def _head(self) -> Callable[[Parts], Graph]:
-    """From edges, units and outputs to the numbers of a graph; the same after every block."""
+  def _head(self) -> Callable[[Parts], tuple[Graph, Graph]]:
+    """From edges, units and outputs to what is added, and to the share of a step that is gone; alike in all blocks."""
     sizes = {"edge": OF_EDGE, "unit": OF_UNIT, "output": 1}
-    layers = [Dense(size, kernel_init=nn.initializers.zeros, name=f"decode_{kind}") for kind, size in sizes.items()]
+    layers = [Dense(2 * n, kernel_init=nn.initializers.zeros, name=f"decode_{kind}") for kind, n in sizes.items()]
 
-    def head(parts: Parts) -> Graph:
-      edge, unit, output = (layer(normalise(part)) for layer, part in zip(layers, parts))
-      return Graph(edge, unit, output[:, :, 0])
+    def head(parts: Parts) -> tuple[Graph, Graph]:
+      edge, unit, output = (jnp.split(layer(normalise(part)), 2, axis=-1) for layer, part in zip(layers, parts))
+      added, share = (Graph(e, u, o[:, :, 0]) for e, u, o in zip(edge, unit, output))
+      return added, share
 
     return head
 
-  def _looked_at(self, start: Layers, change: Graph, told: Known) -> Looks:
-    """What the networks after `change` do on the examples, and how the loss on these would change it."""
+  def _looked_at(self, start: Layers, change: Graph, told: Known) -> tuple[Looks, Graph]:
+    """What the networks after `change` do on the examples, and a step by which the loss on these would fall."""
 
-    def one(start: Layers, change: Graph) -> Looks:
+    def one(start: Layers, change: Graph) -> tuple[Looks, Graph]:
       seen = seen_by(told, start)
       return _looks(respond(seen, start, jax.tree.map(jnp.multiply, change, self.scale)), seen.share, self.scale)
 
@@ -176,17 +182,13 @@ class Looks(NamedTuple):
   relation: Float[Array, "... class class look"]
 
 
-def _looks(found: Response, share: Float[Array, "class"], scale: Graph) -> Looks:
+def _looks(found: Response, share: Float[Array, "class"], scale: Graph) -> tuple[Looks, Graph]:
   """Factors bring slopes, that are small, to the size of the rest."""
-  slope = jax.tree.map(jnp.multiply, found.slope, scale)
-  # Where a parabola has its least, but not far away; the slope's share of it where the curvature is unknown.
-  step = jax.tree.map(
-    lambda slope, curvature, size: jnp.clip(slope / (curvature * size**2 + 0.01), -3, 3), slope, found.curvature, scale
-  )
-  slope = jax.tree.map(lambda x: 10 * x, slope)
+  slope = jax.tree.map(lambda x, size: 10 * x * size, found.slope, scale)
+  step = jax.tree.map(lambda x, size: jnp.clip(x / size, -_LONGEST, _LONGEST), found.step, scale)
   whole = [jnp.log(jnp.sum(share * x) + 0.02) for x in (found.loss, found.wrong)]
   output = [found.loss, found.wrong, jnp.diagonal(found.probability), *(jnp.full_like(share, x) for x in whole)]
-  return Looks(
+  looks = Looks(
     jnp.concatenate(
       [
         jnp.stack([found.mean, found.deviation, found.firing, found.activity, 100 * found.blame], axis=2),
@@ -199,3 +201,4 @@ def _looks(found: Response, share: Float[Array, "class"], scale: Graph) -> Looks
     jnp.stack([*output, slope.output, step.output], axis=1),
     jnp.stack([found.logits, found.spread, found.probability, found.probability.T], axis=2),
   )
+  return looks, step

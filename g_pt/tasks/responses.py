@@ -18,6 +18,8 @@ from g_pt.tasks.graph import Graph, coordinates_of, graph_of
 from g_pt.tasks.known import Known
 from g_pt.tasks.layers import Layers
 
+_DAMPING = 0.01
+
 
 class Seen(NamedTuple):
   """Examples as a start and the directions see them; of one data set."""
@@ -42,7 +44,7 @@ class Response(NamedTuple):
   loss: Float[Array, "class"]
   wrong: Float[Array, "class"]  # share of examples
   slope: Graph  # of the loss by each number of the change
-  curvature: Graph  # the same by the squares, of the softmax alone, each number by itself
+  step: Graph  # by which the loss would fall, see `_step`
 
 
 def seen_by(told: Known, start: Layers) -> Seen:
@@ -64,17 +66,17 @@ def respond(seen: Seen, start: Layers, change: Graph) -> Response:
   classes, count = logits.shape[:2]
   right = jnp.eye(classes)[:, None]
   weight = seen.share[:, None, None] / count
-  residual, bend = weight * (probability - right), weight * probability * (1 - probability)
-  blame, sharp = fires * (residual @ outgoing.T), fires * (bend @ (outgoing**2).T)
-
-  def by_change(of_unit, of_output, along, rest, hidden) -> Graph:
-    return graph_of(
-      jnp.einsum("ced,ceu->du", along, of_unit),
-      jnp.einsum("ceu,ceo->uo", hidden, of_output),
-      jnp.sum(of_unit * rest, axis=(0, 1)),
-      jnp.sum(of_unit, axis=(0, 1)),
-      jnp.sum(of_output, axis=(0, 1)),
-    )
+  residual = weight * (probability - right)
+  blame = fires * (residual @ outgoing.T)
+  slope = graph_of(
+    jnp.einsum("ced,ceu->du", seen.along, blame),
+    jnp.einsum("ceu,ceo->uo", hidden, residual),
+    jnp.sum(blame * seen.rest, axis=(0, 1)),
+    jnp.sum(blame, axis=(0, 1)),
+    jnp.sum(residual, axis=(0, 1)),
+  )
+  bend = weight * probability * (1 - probability)
+  step = _step(slope, seen.rest, hidden, fires * (bend @ (outgoing**2).T), weight)
 
   def mean(x):
     return jnp.mean(x, axis=1).T
@@ -90,6 +92,25 @@ def respond(seen: Seen, start: Layers, change: Graph) -> Response:
     probability=mean(probability),
     loss=-jnp.mean(jnp.sum(right * log_probability, axis=2), axis=1),
     wrong=1 - jnp.mean(jnp.argmax(logits, axis=2) == jnp.arange(classes)[:, None], axis=1),
-    slope=by_change(blame, residual, seen.along, seen.rest, hidden),
-    curvature=by_change(sharp, bend, seen.along**2, seen.rest**2, hidden**2),
+    slope=slope,
+    step=jax.tree.map(jax.lax.stop_gradient, step),
   )
+
+
+def _step(slope: Graph, rest, hidden, sharp, weight) -> Graph:
+  """Against the slope, as far as a parabola goes down: in each unit's incoming weights, and in all outgoing ones.
+
+  Along directions products with the data are alike, so that one number, how sharply
+  the loss bends with a unit's pre-activation, serves all of them. Of the outgoing
+  weights and the output bias the loss is convex, and bends at most half as much as
+  its inputs' second moments, whatever the weights are (Boehning 1992).
+  """
+  by_unit = jnp.sum(sharp, axis=(0, 1)) + _DAMPING
+  by_rest = jnp.sum(sharp * rest**2, axis=(0, 1)) + _DAMPING
+  inputs = jnp.concatenate([hidden, jnp.ones_like(hidden[:, :, :1])], axis=2)
+  moments = jnp.einsum("ceu,cev->uv", weight * inputs, inputs)
+  damped = moments + _DAMPING * (1 + jnp.trace(moments) / len(moments)) * jnp.eye(len(moments))
+  outgoing = 2 * jnp.linalg.solve(damped, jnp.concatenate([slope.edge[:, :, -1], slope.output[None]]))
+  edge = jnp.concatenate([slope.edge[:, :, :-1] / by_unit[:, None, None], outgoing[:-1, :, None]], axis=2)
+  unit = jnp.stack([slope.unit[:, 0] / by_rest, slope.unit[:, 1] / by_unit], axis=1)
+  return jax.tree.map(jnp.negative, Graph(edge, unit, outgoing[-1]))
