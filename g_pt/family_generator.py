@@ -26,6 +26,10 @@ from g_pt.tasks.graph import Graph
 from g_pt.tasks.known import Known, nothing_known, some_examples
 from g_pt.tasks.layers import flat_of, layers_of
 
+# Of pairs that are noised from the model's own estimates: size of the noise, as sampled at that temperature, and weight
+# of the squared error, in units of what pure noise tells of x_0.
+_OWN_NOISE, _OWN_WEIGHT = 0.5, 0.25
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FamilyGenerator:
@@ -101,17 +105,34 @@ class FamilyGenerator:
   ) -> tuple[Float[Array, "pair"], Float[Array, "pair parameter"]]:
     """The loss of each pair of one data set, in units of the linear guess's, and the target as it is estimated.
 
-    The model looks at some of the examples alone, at others each time.
+    The model looks at some of the examples alone, at others each time. Half of the
+    pairs are not noised from their targets, but from what the model makes of pure
+    noise: while it samples, it sees what it has made itself, and has to mend that.
+    Of these it is mostly what networks do that counts, by the estimate.
     """
     step_key, noise_key = jax.random.split(key)
     told = some_examples(told, self.looked_at, fold(key, "examples"))
     x0 = self.encode(pairs.target, pairs.start, told)
     steps = objective.random_steps(step_key, self.schedule, x0.shape[0])
     noise = jax.random.normal(noise_key, x0.shape, x0.dtype)
+    is_own = jnp.arange(x0.shape[0]) < x0.shape[0] // 2
+    noise = jnp.where(is_own, _OWN_NOISE, 1.0)[:, None] * noise
+    own = self._first_estimate(weights, jax.tree.map(lambda x: x[: x.shape[0] // 2], (pairs, noise)), told, by)
+    noised = objective.q_sample(self.schedule, jnp.concatenate([own, x0[own.shape[0] :]]), steps, noise)
     model = self._model(weights, pairs.start, pairs.start_metric, pairs.target_metric, told, by)
-    loss, output = objective.denoising_loss(model, self.schedule, "x0", x0, steps, noise)
-    least = linear_error(self.schedule, jnp.full(1, DIFFUSED_STD))
-    return loss / least[steps], self.decode(output, pairs.start, told)
+    output = model(noised, jnp.asarray(self.schedule.timestep, x0.dtype)[steps])
+    least = linear_error(self.schedule, jnp.full(1, DIFFUSED_STD))[steps]
+    weight = jnp.where(is_own, _OWN_WEIGHT / DIFFUSED_STD**2, 1 / least)
+    return weight * jnp.mean((output - x0) ** 2, axis=1), self.decode(output, pairs.start, told)
+
+  def _first_estimate(
+    self, weights: PyTree, of: tuple[Pairs, Float[Array, "pair number"]], told: Known, by: Float[Array, "metric"]
+  ) -> Float[Array, "pair number"]:
+    """x_0 of pairs as it is estimated from noise alone; a constant to gradients."""
+    pairs, noise = of
+    model = self._model(weights, pairs.start, pairs.start_metric, pairs.target_metric, told, by)
+    last = jnp.full(noise.shape[0], self.schedule.timestep[-1], jnp.float32)
+    return jax.lax.stop_gradient(model(noise, last))
 
   def update(
     self,
