@@ -116,3 +116,13 @@ def test_the_loss_is_of_the_linear_guess_until_something_is_learned(generator):
   gradient = mean(weights)
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(gradient))
   assert max(float(np.abs(x).max()) for x in jax.tree.leaves(gradient)) > 1e-4
+
+
+def test_of_half_of_the_pairs_the_model_sees_what_it_has_made_itself(generator, weights):
+  """What it estimates of these knows nothing of their targets' weights; of the others it has seen them, under noise."""
+  drawn = pairs(generator)
+  other = drawn._replace(target=theta(generator, 8))
+  estimate = jax.jit(lambda drawn: generator.denoising_loss(weights, drawn, jax.random.key(3), TOLD, BY)[1])
+  apart = np.abs(estimate(drawn) - estimate(other)).max(axis=1)
+  half = NETWORKS // 2
+  assert (apart[:half] == 0).all() and (apart[half:] > 1e-3).all()
