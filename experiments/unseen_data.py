@@ -2,7 +2,9 @@
 
 Claim: told of a data set by its class means and covariances and by some labelled
 images, one update trains unseen, randomly initialised networks for it, faithfully to
-prompts, though no image of its source was in any corpus. It makes no gradient step.
+prompts, though no image of its source was in any corpus. Nothing is trained for it:
+the model sees what the networks that it writes would do on the examples, with the
+slope of their loss, five times in a sample and before each of its blocks.
 
   command   python main.py --config=experiments/unseen_data.py --workdir=runs/unseen_data
   data      scikit-learn's digits, MNIST and CIFAR-10 in grey, 8x8 pixels; Fashion-MNIST is held out

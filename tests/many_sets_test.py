@@ -1,6 +1,5 @@
 """One G.pt of many data sets, all the way: corpus, training, evaluation, report, and a data set of one's own."""
 
-import copy
 import json
 import shutil
 
@@ -11,17 +10,7 @@ import pytest
 import g_pt
 from g_pt import config, stages, trained, workdir
 from g_pt.errors import ConfigError, UserError
-
-
-def changed(values, path, value):
-  """The configuration with one field set."""
-  values = copy.deepcopy(values)
-  *parents, name = path.split(".")
-  place = values
-  for parent in parents:
-    place = place[parent]
-  place[name] = value
-  return values
+from tests.stages_test import changed
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +163,7 @@ def test_an_unknown_metric_is_said(model, images):
 )
 def test_settings_for_one_data_set_are_refused(family_values, path, value, message):
   with pytest.raises(ConfigError) as error:
-    config.parse(changed(family_values, path, value))
+    changed(family_values, path, value)
   assert message in str(error.value)
 
 

@@ -24,7 +24,7 @@ def section(found: Evaluated, view: View) -> Section:
       drawn[words.capital(name)] = figure(found, of_kind, view)
   caption = (
     f"Mean over {found.summary['networks']} fresh networks of each data set, on final images. Of a data set the model "
-    "is told its directions, from class means and covariances, and some labelled images; it makes no gradient step. "
+    "is told its directions, from class means and covariances, and some labelled images; nothing is trained. "
     "Prompts run from where whole runs end to a network's own value. With the statistics of another data set, or "
     "with classes permuted, it must fail."
   )

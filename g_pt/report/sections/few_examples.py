@@ -15,8 +15,8 @@ from g_pt.report.results import Evaluated
 def section(found: Evaluated, view: View) -> Section:
   drawn = {one["name"]: figure(one["counts"], view) for one in found.summary["sets"]}
   caption = (
-    "All learn from the same images; settings of what has some are the best by the recorded images. One update makes "
-    f"no gradient step. Mean of {found.summary['networks']} networks, on final images."
+    "All learn from the same images; settings of what has some are the best by the recorded images. Nothing is "
+    f"trained for one update. Mean of {found.summary['networks']} networks, on final images."
   )
   return Section("From few images", caption, drawn)
 
