@@ -8,8 +8,12 @@ slope of their loss, five times in a sample and before each of its blocks.
 
   command   python main.py --config=experiments/unseen_data.py --workdir=runs/unseen_data
   data      scikit-learn's digits, MNIST and CIFAR-10 in grey, 8x8 pixels; Fashion-MNIST is held out
-  time      TIME
-  expect    EXPECT
+  time      14 minutes on two CPU cores (EPYC, AVX-512): corpus 0.6, training 13.2; evaluation 7 more, mostly rivals
+  expect    on Fashion-MNIST, final images: prompt alignment 0.978 by loss; one update where whole runs end (0.661)
+            takes fresh networks from 2.34 to 0.760, as tuned linear discriminants (0.758); the same network trained on
+            Gaussian images of the same statistics ends at 0.716; worth 50 steps of tuned Nesterov. On 8 unseen
+            mixes 0.979 to 0.995, worth 26 to 75 steps. With the statistics of another data set alignment is -7 to
+            -35, with classes permuted -24 to -61. By error it is 0.87 to 0.93 everywhere, on sets of the corpus, too
 
 Fashion-MNIST is a validation source: choices were made by looking at it. The source
 `letters` (from fonts) has not been looked at.

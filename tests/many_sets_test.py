@@ -51,7 +51,8 @@ def test_evaluation_tells_of_every_kind_of_data_set(directory):
   rivals = sets[2]["rivals"]
   assert rivals["nesterov"]["test_loss"]["test_loss"] < 0.5 and rivals["linear discriminants"]["test_error"] < 10
   (few,) = summary["few_examples"]["sets"]
-  assert list(few["counts"]) == ["2", "400"] and few["counts"]["400"]["descent"]["test_error"] < 20
+  assert [one["count"] for one in few["counts"]] == [2, 400]
+  assert few["counts"][1]["ways"]["descent"]["test_error"] < 20
 
 
 def test_the_report_shows_them(directory):

@@ -87,9 +87,9 @@ def few_table() -> str:
     for one in (one for one in sets if one["kind"] == "held out"):
       counts = one["counts"]
       lines += [
-        f"| {size} {one['name']}, images of a class | {' | '.join(counts)} |",
+        f"| {size} {one['name']}, images of a class | {' | '.join(str(x['count']) for x in counts)} |",
         f"|{'---|' * (len(counts) + 1)}",
-        *(_of_few(way, list(counts.values())) for way in _OF_FEW),
+        *(_of_few(way, [x["ways"] for x in counts]) for way in _OF_FEW),
         "",
       ]
   return "\n".join(lines).rstrip()

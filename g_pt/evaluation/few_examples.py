@@ -50,11 +50,11 @@ def run(context: Context, settings: Settings) -> Result:
   with progress.bar(len(sets) * (len(settings.counts) + 1), desc="few examples", unit="set") as shown:
     for one in sets:
       all_of_it = len(one.data.train.labels) // model.classes
-      ways = {}
+      counts = []
       for count in (*settings.counts, all_of_it):
-        ways[str(count)] = _ways(context, one, count)
+        counts.append({"count": count, "ways": _ways(context, one, count)})
         shown.update()
-      told.append({"name": one.name, "kind": one.kind, "counts": ways})
+      told.append({"name": one.name, "kind": one.kind, "counts": counts})
   return Result({"networks": settings.networks, "sets": told}, {})
 
 

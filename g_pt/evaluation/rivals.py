@@ -94,7 +94,7 @@ def descent(
   best = {}
   for name in task.measurement.metrics:
     gain = task.metric(name).gain(found.choosing.mean("recorded", name))
-    place = np.unravel_index(np.argmax(gain), gain.shape)
+    place = np.unravel_index(np.argmax(np.where(np.isfinite(gain), gain, -np.inf)), gain.shape)
     best[name] = {metric: float(found.fresh.mean("final", metric)[place]) for metric in task.measurement.metrics}
   return Descent(found, best)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,14 @@ def section(found: Evaluated, view: View) -> Section:
   return Section("From few images", caption, drawn)
 
 
-def figure(counts: dict[str, dict[str, Any]], view: View) -> go.Figure:
+def figure(counts: Sequence[dict[str, Any]], view: View) -> go.Figure:
   """The metric over images of a class, a line for each way."""
   drawn = marks.empty("images of a class (logarithmic)", view.metric.label)
-  ways = list(next(iter(counts.values())))
-  x = np.asarray([int(count) for count in counts])
+  ways = list(counts[0]["ways"])
+  x = np.asarray([one["count"] for one in counts])
   values = []
   for way, (colour, dash, _) in zip(ways, axes.styles(len(ways))):
-    y = np.asarray([of_count[way][view.name] for of_count in counts.values()], float)  # None is NaN: nothing is drawn
+    y = np.asarray([one["ways"][way][view.name] for one in counts], float)  # None is NaN: nothing is drawn
     values.append(y)
     style = {"color": colour, "dash": dash, "width": 3 if way == "one update" else 2}
     drawn.add_trace(marks.line(x, y, way, style, mode="lines+markers"))
@@ -45,10 +46,9 @@ def tables(found: Evaluated, view: View) -> tuple[Table, ...]:
 def _table(one: dict[str, Any], view: View) -> Table:
   counts = one["counts"]
   rows = tuple(
-    (words.capital(way), *(words.number(of_count[way][view.name]) for of_count in counts.values()))
-    for way in next(iter(counts.values()))
+    (words.capital(way), *(words.number(one["ways"][way][view.name]) for one in counts)) for way in counts[0]["ways"]
   )
-  header = ("", *(words.plural(int(count), "image") for count in counts))
+  header = ("", *(words.plural(one["count"], "image") for one in counts))
   return Table(f"{words.capital(one['name'])}: {view.metric.label} by images of a class", header, rows)
 
 
