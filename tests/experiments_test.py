@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from g_pt import config, stages, workdir
+from g_pt.evaluation import data_sets
+from g_pt.tasks.family import SOURCES
 
 ROOT = Path(__file__).parent.parent
 NAMES = sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if path.stem != "__init__")
+# The paper's own: one data set each, named after task and metric.
+OF_ONE_SET = [name for name in NAMES if name != "unseen_data"]
 # Where the tests find MNIST and CIFAR-10, which a user lets TFDS fetch.
 IMAGES = ROOT.parent / "shared" / "tensorflow_datasets"
 
@@ -19,12 +23,23 @@ def values_of(name, variant):
   return importlib.import_module(f"experiments.{name}").get_config(variant).to_dict()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OF_ONE_SET)
 @pytest.mark.parametrize("variant", ["default", "paper", "smoke"])
 def test_every_variant_is_a_whole_configuration(name, variant):
   experiment = config.parse(values_of(name, variant))
   assert name.startswith(experiment.task) and name.endswith(experiment.metric.rpartition("_")[2])
   assert (values_of(name, variant)["model"]["name"] == "chunk_transformer") == (variant == "paper")
+
+
+@pytest.mark.parametrize("variant", ["default", "mnist_size", "smoke", "alone"])
+def test_unseen_data_is_held_out_of_every_corpus(variant):
+  experiment = config.parse(values_of("unseen_data", variant))
+  family, _, named = experiment.task.partition("#")
+  assert family == ("mixes_28x28" if variant == "mnist_size" else "mixes_8x8") and bool(named) == (variant == "alone")
+  settings = experiment.evaluate["data_sets"]
+  assert isinstance(settings, data_sets.Settings)
+  assert not set(settings.held_out) & set(SOURCES)
+  assert bool(settings.held_out) == (variant in ("default", "mnist_size"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -44,8 +59,8 @@ def test_loss_and_error_share_a_corpus(name, variant):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unknown_variant_is_refused(name):
   others = {"digits_loss": "chunk, truncated, ", "digits_error": "chunk, truncated, "}
-  others |= {"mnist_loss": "truncated, ", "mnist_error": "truncated, "}
-  known = f"default, {others.get(name, '')}paper or smoke"
+  others |= {"mnist_loss": "truncated, ", "mnist_error": "truncated, ", "unseen_data": "mnist_size, alone"}
+  known = f"default, {others.get(name, '')}{'' if name == 'unseen_data' else 'paper'} or smoke"
   with pytest.raises(ValueError, match=f"unknown variant 'huge'; it is {known}"):
     values_of(name, "huge")
 
