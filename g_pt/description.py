@@ -46,7 +46,9 @@ def describe(values: Mapping[str, Any]) -> Description:
     diffusion=top.below("diffusion").whole(DiffusionConfig),
     sample=top.below("sample").whole(SampleConfig),
   )
-  if architecture.many_sets and description.diffusion != _plain(description.diffusion):
+  diffusion = description.diffusion
+  alone = DiffusionConfig(timesteps=diffusion.timesteps, schedule=diffusion.schedule)
+  if architecture.many_sets and diffusion != alone:
     raise ConfigError("diffusion: of a family of data sets, timesteps and schedule alone are set")
   if description.sample.steps > description.diffusion.timesteps:
     more = f"{description.sample.steps} is more than diffusion.timesteps={description.diffusion.timesteps}"
@@ -61,7 +63,3 @@ def _check_sets(task: Task, architecture: models.Architecture) -> None:
   fitting = ", ".join(name for name, other in models.ARCHITECTURES.items() if other.many_sets != architecture.many_sets)
   kind = "one data set" if task.draw is None else "many data sets"
   raise ConfigError(f"model.name: the task {task.name!r} has {kind}; for these there is: {fitting}")
-
-
-def _plain(diffusion: DiffusionConfig) -> DiffusionConfig:
-  return DiffusionConfig(timesteps=diffusion.timesteps, schedule=diffusion.schedule)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import jax
-from jaxtyping import Float, Int, PyTree
+from jaxtyping import Float, PyTree
 import numpy as np
 
 from g_pt import family_gpt, processes, progress, trained
@@ -50,14 +50,9 @@ def prepare(job: Job, opened: Corpus, split: Split) -> Prepared:
   return Prepared(model.generator, source, probe, None)
 
 
-def groups_of(opened: Corpus, runs: Int[np.ndarray, "run"]) -> Int[np.ndarray, "set"]:
-  """Groups that sound runs belong to."""
-  return np.unique(runs // opened.manifest.group_size)
-
-
 def _source(job: Job, opened: Corpus, split: Split, metrics: tuple[str, ...], sources: PyTree) -> FamilySource:
   size = opened.manifest.group_size
-  sets = groups_of(opened, split.train)
+  sets = opened.groups_of(split.train)
   runs = (sets[:, None] * size + np.arange(size)[None]).ravel()
   sound = np.isin(runs, split.train).reshape(len(sets), size)
   theta = opened.read(opened.theta, runs)

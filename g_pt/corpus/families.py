@@ -31,6 +31,7 @@ class FamilySource(NamedTuple):
   share: Float[AnyArray, "set metric target"]
   told: Known  # arrays that lead with the set, and in it with what is told by all images and by few
 
+
 class Drawn(NamedTuple):
   """Pairs of some data sets, and what belongs to these."""
 

@@ -111,6 +111,10 @@ class Corpus:
     """Raises CorpusError where there is no corpus."""
     return cls(path, read_manifest(path), writable, process)
 
+  def groups_of(self, runs: Int[np.ndarray, "run"]) -> Int[np.ndarray, "group"]:
+    """Those that some runs belong to, rising."""
+    return np.unique(runs // self.manifest.group_size)
+
   def runs_of_group(self, group: int) -> range:
     size = self.manifest.group_size
     return range(group * size, min((group + 1) * size, self.manifest.runs))

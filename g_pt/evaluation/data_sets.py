@@ -48,14 +48,11 @@ class Settings(Base):
   compared: bool = True  # whether test sets and held-out sources are compared with rivals
 
 
-KINDS = ("training", "test", "held out")
-
-
 class OneSet(NamedTuple):
   """A data set, networks for it, and where whole runs of these end."""
 
   name: str
-  kind: str  # of KINDS
+  kind: str  # training, test, validation or held out
   model: FamilyGPT
   data: Any
   told: Known
@@ -71,10 +68,24 @@ def drawn_sets(
   model: FamilyGPT, corpus: Corpus, runs: Int[np.ndarray, "run"], kind: str, count: int, networks: int, seed: int
 ) -> list[OneSet]:
   """The data sets of the first groups that the runs belong to."""
-  groups = np.unique(runs // corpus.manifest.group_size)[:count].tolist()
+  groups = corpus.groups_of(runs)[:count].tolist()
   drawn = jax.jit(functools.partial(model.task.data_of, model.data))
   of_each = ((group, jax.device_get(drawn(group_key(seed, group)))) for group in groups)
   return [one_set(model, f"{kind} set {group}", kind, data, networks, seed) for group, data in of_each]
+
+
+def chosen_sets(
+  context: Context, training: int, test: int, held_out: Sequence[str], networks: int
+) -> list[OneSet]:
+  """So many of the corpus's data sets and of unseen mixes, at most, and sources by their names."""
+  model, split, seed = context.family, context.split, context.seed
+  assert model is not None
+  sets = drawn_sets(model, context.corpus, split.train, "training", training, networks, seed)
+  sets += drawn_sets(model, context.corpus, split.test, "test", test, networks, seed)
+  for name in held_out:
+    data = jax.device_get(model.whole(name, context.key("data_sets", "source", name)))
+    sets.append(one_set(model, name, "held out", data, networks, seed))
+  return sets
 
 
 def one_set(model: FamilyGPT, name: str, kind: str, data: Any, networks: int, seed: int) -> OneSet:
@@ -121,14 +132,7 @@ def probe(sets: Sequence[OneSet], prompts: int, key: Array, weights: PyTree) -> 
 
 def run(context: Context, settings: Settings) -> Result:
   """Each data set by itself, and means over those of each kind."""
-  model = context.family
-  assert model is not None
-  sets, of_corpus = [], functools.partial(drawn_sets, model, context.corpus)
-  sets += of_corpus(context.split.train, "training", settings.training_sets, settings.networks, context.seed)
-  sets += of_corpus(context.split.test, "test", settings.test_sets, settings.networks, context.seed)
-  for name in settings.held_out:
-    data = jax.device_get(model.whole(name, context.key("data_sets", "source", name)))
-    sets.append(one_set(model, name, "held out", data, settings.networks, context.seed))
+  sets = chosen_sets(context, settings.training_sets, settings.test_sets, settings.held_out, settings.networks)
   told, arrays = [], {}
   for number, one in enumerate(progress.track(sets, desc="data sets", unit="set")):
     other = sets[number - 1].told

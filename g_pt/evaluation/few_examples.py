@@ -11,7 +11,6 @@ import dataclasses
 import functools
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
@@ -19,7 +18,7 @@ import numpy as np
 from g_pt import progress
 from g_pt.evaluation import rivals
 from g_pt.evaluation.base import Context, Result
-from g_pt.evaluation.data_sets import OneSet, drawn_sets, one_set
+from g_pt.evaluation.data_sets import OneSet, chosen_sets
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
 from g_pt.optimizers import baselines
@@ -39,17 +38,11 @@ class Settings(Base):
 
 def run(context: Context, settings: Settings) -> Result:
   """By data set and count what each way gets, mean loss and error on final images."""
-  model = context.family
-  assert model is not None
-  split, seed = context.split, context.seed
-  sets = drawn_sets(model, context.corpus, split.test, "test", settings.test_sets, settings.networks, seed)
-  for name in settings.held_out:
-    data = jax.device_get(model.whole(name, context.key("data_sets", "source", name)))
-    sets.append(one_set(model, name, "held out", data, settings.networks, seed))
+  sets = chosen_sets(context, 0, settings.test_sets, settings.held_out, settings.networks)
   told = []
   with progress.bar(len(sets) * (len(settings.counts) + 1), desc="few examples", unit="set") as shown:
     for one in sets:
-      all_of_it = len(one.data.train.labels) // model.classes
+      all_of_it = len(one.data.train.labels) // one.model.classes
       counts = []
       for count in (*settings.counts, all_of_it):
         counts.append({"count": count, "ways": _ways(context, one, count)})

@@ -26,7 +26,7 @@ from g_pt.tasks import graph
 from g_pt.tasks.graph import OF_EDGE, OF_UNIT, Graph
 from g_pt.tasks.known import Known
 from g_pt.tasks.layers import Layers
-from g_pt.tasks.responses import Response, respond, seen_by
+from g_pt.tasks.responses import Response, Seen, respond, seen_by
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +46,8 @@ class ClassTransformerConfig(Settings):
       raise ValueError(f"width: {self.width} is not a multiple of the {self.heads} heads")
 
 
+# What of `Seen` each network of a batch has of its own.
+_OF_EACH = Seen._make((None, 0, 0, None))
 _LONGEST = 2.0  # step, in units of `scale`
 
 
@@ -136,9 +138,10 @@ class ClassTransformer(nn.Module):
       Dense(c.width, name="encode_output")(jnp.stack([noised.output, seen.output, many], axis=2)),
     )
     relation = jnp.broadcast_to(told.relation[None], (batch, classes, classes, told.relation.shape[2]))
+    examples = jax.vmap(seen_by, in_axes=(None, 0), out_axes=_OF_EACH)(told, start)
     head, change, gone = self._head(), guess, jax.tree.map(jnp.zeros_like, guess)
     for block in range(c.depth):
-      about, step = self._looked_at(start, change, told)
+      about, step = self._looked_at(examples, start, change)
       parts = Parts(
         parts.edge + Dense(c.edge_width, name=f"look_edge_{block}")(about.edge),
         parts.unit + Dense(c.width, name=f"look_unit_{block}")(about.unit),
@@ -163,14 +166,13 @@ class ClassTransformer(nn.Module):
 
     return head
 
-  def _looked_at(self, start: Layers, change: Graph, told: Known) -> tuple[Looks, Graph]:
+  def _looked_at(self, examples: Seen, start: Layers, change: Graph) -> tuple[Looks, Graph]:
     """What the networks after `change` do on the examples, and a step by which the loss on these would fall."""
 
-    def one(start: Layers, change: Graph) -> tuple[Looks, Graph]:
-      seen = seen_by(told, start)
+    def one(seen: Seen, start: Layers, change: Graph) -> tuple[Looks, Graph]:
       return _looks(respond(seen, start, jax.tree.map(jnp.multiply, change, self.scale)), seen.share, self.scale)
 
-    return jax.vmap(one)(start, change)
+    return jax.vmap(one, in_axes=(_OF_EACH, 0, 0))(examples, start, change)
 
 
 class Looks(NamedTuple):

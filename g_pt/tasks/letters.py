@@ -1,8 +1,8 @@
 """Capital letters A to J, drawn from the outline fonts of a machine: a data set of another kind than photographs.
 
-Families of fonts are apart: one in five is for test. On Debian, packages named
-`fonts-*` have hundreds; what is there decides what the data set is, so a number on
-it goes with `count` of families and fonts.
+Families of fonts are apart: one in five is for test. Debian's packages named
+`fonts-*` have hundreds. Which fonts a machine has decides what the data set is: with
+a number on it, say how many fonts and families there were.
 """
 
 from __future__ import annotations
