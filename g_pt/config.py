@@ -139,6 +139,10 @@ def _check_family(experiment: Experiment) -> None:
   if experiment.corpus.runs % experiment.corpus.group_size:
     whole = f"{experiment.corpus.runs} is not a multiple of group_size={experiment.corpus.group_size}"
     raise ConfigError(f"corpus.runs: {whole}, the runs of a data set")
+  train = experiment.train
+  if train.batch_size % (train.pairs.of_a_set * train.microbatches):
+    of_a_part = f"train.pairs.of_a_set={train.pairs.of_a_set} times microbatches={train.microbatches}"
+    raise ConfigError(f"train.batch_size: {train.batch_size} is not a multiple of {of_a_part}")
 
 
 def _check_behaviour(experiment: Experiment) -> None:

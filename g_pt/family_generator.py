@@ -29,6 +29,7 @@ from g_pt.tasks.layers import flat_of, layers_of
 # Of pairs that are noised from the model's own estimates: size of the noise, as sampled at that temperature, and weight
 # of the squared error, in units of what pure noise tells of x_0.
 _OWN_NOISE, _OWN_WEIGHT = 0.5, 0.25
+_OWN_SECOND = 0.6  # share of them that are noised from an estimate of an estimate
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class FamilyGenerator:
   module: nn.Module
   schedule: schedule.Schedule
   scale: Graph
-  looked_at: int = 16  # examples of a class, while training goes on
+  looked_at: int = 64  # examples of a class, while training goes on
   prompt_ranges: tuple[PromptRange, ...] = ()  # of each metric; prompts outside are clipped; none: taken as they are
   start_ranges: tuple[StartRange, ...] = ()  # of each metric; starts outside are brought to its bounds, when sampling
 
@@ -107,17 +108,18 @@ class FamilyGenerator:
 
     The model looks at some of the examples alone, at others each time. Half of the
     pairs are not noised from their targets, but from what the model makes of pure
-    noise: while it samples, it sees what it has made itself, and has to mend that.
+    noise, once or twice: while it samples, it sees what it has made itself, and has to
+    mend that.
     Of these it is mostly what networks do that counts, by the estimate.
     """
-    step_key, noise_key = jax.random.split(key)
+    step_key, noise_key, own_key = jax.random.split(key, 3)
     told = some_examples(told, self.looked_at, fold(key, "examples"))
     x0 = self.encode(pairs.target, pairs.start, told)
     steps = objective.random_steps(step_key, self.schedule, x0.shape[0])
     noise = jax.random.normal(noise_key, x0.shape, x0.dtype)
     is_own = jnp.arange(x0.shape[0]) < x0.shape[0] // 2
     noise = jnp.where(is_own, _OWN_NOISE, 1.0)[:, None] * noise
-    own = self._first_estimate(weights, jax.tree.map(lambda x: x[: x.shape[0] // 2], (pairs, noise)), told, by)
+    own = self._own_estimate(weights, jax.tree.map(lambda x: x[: x.shape[0] // 2], (pairs, noise)), told, by, own_key)
     noised = objective.q_sample(self.schedule, jnp.concatenate([own, x0[own.shape[0] :]]), steps, noise)
     model = self._model(weights, pairs.start, pairs.start_metric, pairs.target_metric, told, by)
     output = model(noised, jnp.asarray(self.schedule.timestep, x0.dtype)[steps])
@@ -125,14 +127,24 @@ class FamilyGenerator:
     weight = jnp.where(is_own, _OWN_WEIGHT / DIFFUSED_STD**2, 1 / least)
     return weight * jnp.mean((output - x0) ** 2, axis=1), self.decode(output, pairs.start, told)
 
-  def _first_estimate(
-    self, weights: PyTree, of: tuple[Pairs, Float[Array, "pair number"]], told: Known, by: Float[Array, "metric"]
+  def _own_estimate(
+    self,
+    weights: PyTree,
+    of: tuple[Pairs, Float[Array, "pair number"]],  # with noise, as at the last timestep
+    told: Known,
+    by: Float[Array, "metric"],
+    key: Array,
   ) -> Float[Array, "pair number"]:
-    """x_0 of pairs as it is estimated from noise alone; a constant to gradients."""
+    """x_0 of pairs as it is estimated from noise alone or, of some, from that estimate; a constant to gradients."""
     pairs, noise = of
+    step_key, noise_key, which_key = jax.random.split(key, 3)
     model = self._model(weights, pairs.start, pairs.start_metric, pairs.target_metric, told, by)
-    last = jnp.full(noise.shape[0], self.schedule.timestep[-1], jnp.float32)
-    return jax.lax.stop_gradient(model(noise, last))
+    place = jnp.asarray(self.schedule.timestep, jnp.float32)
+    first = model(noise, jnp.full(noise.shape[0], place[-1]))
+    steps = objective.random_steps(step_key, self.schedule, noise.shape[0])
+    noised = objective.q_sample(self.schedule, first, steps, _OWN_NOISE * jax.random.normal(noise_key, noise.shape))
+    is_second = jax.random.bernoulli(which_key, _OWN_SECOND, (noise.shape[0], 1))
+    return jax.lax.stop_gradient(jnp.where(is_second, model(noised, place[steps]), first))
 
   def update(
     self,

@@ -25,7 +25,7 @@ from g_pt.tasks.datasets import Examples, Images
 from g_pt.tasks.known import Known, known_of
 from g_pt.tasks.pooling import pooled
 
-EXAMPLES = 100  # of a class, at most, that a model looks at
+EXAMPLES = 400  # of a class, at most, that a model looks at
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

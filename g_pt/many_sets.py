@@ -19,7 +19,7 @@ from g_pt.one_set import Prepared
 from g_pt.tasks.known import few_of, known_of
 
 _PROBED = 6  # validation sets whose alignment is measured while training goes on, at most
-_TOLD = 64  # examples of a class that training keeps of each data set
+_TOLD = 128  # examples of a class that training keeps of each data set
 _FEW = (1, 2, 5, 10, 20, 50)  # images of a class, by one of which each data set is known a second time
 
 

@@ -37,7 +37,7 @@ class Drawn(NamedTuple):
 
   pairs: Pairs  # [set, pair, ...]
   told: Known  # [set, ...]
-  inputs: Float[Array, "set example pixel"]  # some of the data set's own
+  inputs: Float[Array, "set class example pixel"]  # some of the data set's own
   by: Float[Array, "set metric"]  # 1 for the metric that the pairs are drawn and prompted by, 0 for the others
 
 
@@ -96,8 +96,7 @@ def draw_of_sets(source: FamilySource, config: PairsConfig, key: Array, sets: in
   by_few = jax.random.bernoulli(fold(set_key, "told"), _BY_FEW, (sets,))
   way = jnp.minimum(by_few.astype(jnp.int32), source.told.share.shape[1] - 1)
   told = jax.tree.map(lambda x: jnp.asarray(x)[chosen, way], source.told)
-  inputs = jnp.asarray(source.told.examples)[chosen, 0]
-  return Drawn(drawn, told, inputs.reshape(sets, -1, inputs.shape[-1]), jax.nn.one_hot(by, metrics))
+  return Drawn(drawn, told, jnp.asarray(source.told.examples)[chosen, 0], jax.nn.one_hot(by, metrics))
 
 
 def _places(share: Float[Array, "target"], checkpoints: int, config: PairsConfig, key: Array, count: int) -> Places:

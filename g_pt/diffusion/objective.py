@@ -13,6 +13,7 @@ from g_pt.diffusion.schedule import Schedule, q_sample
 # (noised x_t, timestep) -> the model's estimate of x_0
 Denoiser = Callable[[Float[Array, "batch x"], Float[Array, "batch"]], Float[Array, "batch x"]]
 PREDICTIONS = ("x0", "noise")
+_LARGE_DIFFERENCE = 0.2  # of losses, in nats
 
 
 def x0_of_noise(schedule: Schedule, step, xt: Float[Array, "batch x"], noise: Float[Array, "batch x"]):
@@ -51,3 +52,22 @@ def divergence(
   """
   wanted, given = jax.nn.log_softmax(target, axis=1), jax.nn.log_softmax(estimate, axis=1)
   return jnp.mean(jnp.sum(jnp.exp(wanted) * (wanted - given), axis=1), axis=0)
+
+
+def loss_difference(
+  labels: Int[Array, "example"], target: Float[Array, "example class net"], estimate: Float[Array, "example class net"]
+) -> Float[Array, "net"]:
+  """How much the estimate's cross-entropy with the labels is above or below the target's, d in nats, as a loss.
+
+  It is half of d squared for a small d, and goes on as a line where d is large
+  (pseudo-Huber), as by few images nothing can be done about some. An estimate that
+  lies between many possible targets is worse than each of them, though it is near to
+  all: of its divergence that is a small part, of what was prompted it is all.
+  """
+  places = labels[:, None, None]
+
+  def loss(logits: Float[Array, "example class net"]) -> Float[Array, "net"]:
+    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits, axis=1), places, axis=1)[:, 0], axis=0)
+
+  apart = (loss(estimate) - loss(target)) / _LARGE_DIFFERENCE
+  return _LARGE_DIFFERENCE**2 * (jnp.sqrt(1 + apart**2) - 1)

@@ -47,7 +47,7 @@ class ClassTransformerConfig(Settings):
 
 
 # What of `Seen` each network of a batch has of its own.
-_OF_EACH = Seen._make((None, 0, 0, None))
+_OF_EACH = Seen._make((None, 0, 0, None, None))
 _LONGEST = 2.0  # step, in units of `scale`
 
 

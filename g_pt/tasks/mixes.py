@@ -19,7 +19,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 from jax.scipy.ndimage import map_coordinates
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, UInt8
 import numpy as np
 
 from g_pt.errors import ConfigError
@@ -35,9 +35,9 @@ _ANCESTORS = (3, 8)  # of relatives, the second one more than there may be
 
 
 class Pool(NamedTuple):
-  """Images of all classes of all sources, filled up to one number by zeros; pixels from 0 to 1."""
+  """Images of all classes of all sources, filled up to one number by zeros; bytes, as they take the least memory."""
 
-  images: Float[Array | np.ndarray, "class example side side"]
+  images: UInt8[Array | np.ndarray, "class example side side"]
   count: Int[Array | np.ndarray, "class"]
 
 
@@ -59,16 +59,16 @@ class Sizes(NamedTuple):
 
 
 def sources_of(data: Sequence[Images], side: int) -> Sources:
-  """Data sets as sources, their images pooled to `side` x `side`; pixels that are no bytes are brought to 0 to 1."""
+  """Data sets as sources, their images pooled to `side` x `side`; other numbers are brought to the range of bytes."""
   pools = []
   for parts in ([part.train for part in data], [_joined(part.recorded, part.final) for part in data]):
     of_class = [
-      _stretched(pooled(np.asarray(part.images), side))[np.asarray(part.labels) == label]
+      _as_bytes(pooled(np.asarray(part.images), side))[np.asarray(part.labels) == label]
       for part in parts
       for label in range(int(np.max(part.labels)) + 1)
     ]
     most = max(map(len, of_class))
-    images = np.zeros((len(of_class), most, side, side), np.float32)
+    images = np.zeros((len(of_class), most, side, side), np.uint8)
     for into, some in zip(images, of_class):
       into[: len(some)] = some
     pools.append(Pool(images, np.array([len(some) for some in of_class], np.int32)))
@@ -81,9 +81,10 @@ def _joined(*parts: Examples) -> Examples:
   return Examples(*(np.concatenate([np.asarray(x) for x in both]) for both in zip(*parts)))
 
 
-def _stretched(images: np.ndarray) -> np.ndarray:
+def _as_bytes(images: np.ndarray) -> np.ndarray:
   low, high = images.min(), images.max()
-  return images if low >= 0 and high <= 1 else (images - low) / (high - low)
+  stretched = images if low >= 0 and high <= 1 else (images - low) / (high - low)
+  return np.rint(255 * stretched).astype(np.uint8)
 
 
 def check(sources: Sources, sizes: Sizes) -> None:
@@ -125,7 +126,8 @@ def _made(
     def of_one(number: Array, key: Array) -> Array:
       chosen = drawn.classes[number]
       index = jax.random.randint(key, (count,), 0, jnp.asarray(pool.count)[chosen])
-      return look(_viewed(jnp.asarray(pool.images)[chosen, index], drawn.views[number]), number)
+      images = jnp.asarray(pool.images)[chosen, index].astype(jnp.float32) / 255
+      return look(_viewed(images, drawn.views[number]), number)
 
     return jax.vmap(of_one)(jnp.arange(sizes.classes), jax.random.split(key, sizes.classes))
 

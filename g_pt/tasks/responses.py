@@ -18,7 +18,11 @@ from g_pt.tasks.graph import Graph, coordinates_of, graph_of
 from g_pt.tasks.known import Known
 from g_pt.tasks.layers import Layers
 
-_DAMPING = 0.01
+# Of Newton steps, in units of what they are added to: second moments of what goes into a layer, and the curvature by
+# what comes out of it. With a third of them, half of a step overshoots; as they are, it never did.
+_INPUT_DAMPING, _OUTPUT_DAMPING = 0.1, 1.0
+_LEAST_CURVATURE = 1e-4
+_BENT = 16  # examples of a class that curvature is reckoned from, at most; slopes are of all
 
 
 class Seen(NamedTuple):
@@ -28,6 +32,7 @@ class Seen(NamedTuple):
   products: Float[Array, "class example unit"]  # with the start's weights
   rest: Float[Array, "class example unit"]  # with what of these lies outside of the directions
   share: Float[Array, "class"]  # how much each class counts
+  inverse: Float[Array, "input input"]  # of the damped second moments of those products with the directions, and of 1
 
 
 class Response(NamedTuple):
@@ -44,13 +49,15 @@ class Response(NamedTuple):
   loss: Float[Array, "class"]
   wrong: Float[Array, "class"]  # share of examples
   slope: Graph  # of the loss by each number of the change
-  step: Graph  # by which the loss would fall, see `_step`
+  step: Graph  # by which the loss would fall, see `_newton`
 
 
 def seen_by(told: Known, start: Layers) -> Seen:
   """The examples that are told of."""
   rest = outside(told.discriminants, start.incoming)
-  return Seen(told.along, told.examples @ start.incoming, told.examples @ rest, told.share)
+  weight = (told.share / told.along.shape[1])[:, None, None]
+  moments = _damped(_moments(_with_one(told.along), weight))
+  return Seen(told.along, told.examples @ start.incoming, told.examples @ rest, told.share, jnp.linalg.inv(moments))
 
 
 def respond(seen: Seen, start: Layers, change: Graph) -> Response:
@@ -75,8 +82,8 @@ def respond(seen: Seen, start: Layers, change: Graph) -> Response:
     jnp.sum(blame, axis=(0, 1)),
     jnp.sum(residual, axis=(0, 1)),
   )
-  bend = weight * probability * (1 - probability)
-  step = _step(slope, seen.rest, hidden, fires * (bend @ (outgoing**2).T), weight)
+  some = (x[:, :_BENT] for x in (seen.rest, hidden, fires, probability))
+  step = _newton(slope, seen.inverse, *some, outgoing, weight * count / min(count, _BENT))
 
   def mean(x):
     return jnp.mean(x, axis=1).T
@@ -97,20 +104,44 @@ def respond(seen: Seen, start: Layers, change: Graph) -> Response:
   )
 
 
-def _step(slope: Graph, rest, hidden, sharp, weight) -> Graph:
-  """Against the slope, as far as a parabola goes down: in each unit's incoming weights, and in all outgoing ones.
+def _newton(slope: Graph, inverse, rest, hidden, fires, probability, outgoing, weight) -> Graph:
+  """Against the slope by the curvature, each layer's as a product of two: of what goes in, and of what comes out.
 
-  Along directions products with the data are alike, so that one number, how sharply
-  the loss bends with a unit's pre-activation, serves all of them. Of the outgoing
-  weights and the output bias the loss is convex, and bends at most half as much as
-  its inputs' second moments, whatever the weights are (Boehning 1992).
+  That is the Gauss-Newton matrix of the loss with Kronecker's product in place of
+  the mean of products (Martens & Grosse 2015), for the coordinates along
+  directions with the bias, and for the outgoing weights with the output bias. A
+  unit's own share has a curvature for itself.
   """
-  by_unit = jnp.sum(sharp, axis=(0, 1)) + _DAMPING
-  by_rest = jnp.sum(sharp * rest**2, axis=(0, 1)) + _DAMPING
-  inputs = jnp.concatenate([hidden, jnp.ones_like(hidden[:, :, :1])], axis=2)
-  moments = jnp.einsum("ceu,cev->uv", weight * inputs, inputs)
-  damped = moments + _DAMPING * (1 + jnp.trace(moments) / len(moments)) * jnp.eye(len(moments))
-  outgoing = 2 * jnp.linalg.solve(damped, jnp.concatenate([slope.edge[:, :, -1], slope.output[None]]))
-  edge = jnp.concatenate([slope.edge[:, :, :-1] / by_unit[:, None, None], outgoing[:-1, :, None]], axis=2)
-  unit = jnp.stack([slope.unit[:, 0] / by_rest, slope.unit[:, 1] / by_unit], axis=1)
-  return jax.tree.map(jnp.negative, Graph(edge, unit, outgoing[-1]))
+  units, classes = outgoing.shape
+  pairs = (outgoing[:, None] * outgoing[None]).reshape(units * units, classes)
+  expected = probability @ outgoing.T
+  spread = (probability @ pairs.T).reshape(*expected.shape, units) - expected[..., None] * expected[..., None, :]
+  sharp = weight[..., None] * fires[..., None] * fires[..., None, :] * spread  # [class example unit unit]
+  by_unit = jnp.sum(sharp, axis=(0, 1))
+  by_rest = jnp.einsum("ceuu,ceu->u", sharp, rest**2)
+  by_output = jnp.diag(jnp.sum(weight * probability, axis=(0, 1))) - _moments(probability, weight)
+
+  incoming = jnp.concatenate([coordinates_of(slope), slope.unit[None, :, 1]])
+  incoming = inverse @ jnp.linalg.solve(_damped_output(by_unit), incoming.T).T
+  out = jnp.concatenate([slope.edge[:, :, -1], slope.output[None]])
+  out = jnp.linalg.solve(_damped_output(by_output), out.T).T
+  out = jnp.linalg.solve(_damped(_moments(_with_one(hidden), weight)), out)
+  own = slope.unit[:, 0] / (by_rest + _OUTPUT_DAMPING * (jnp.trace(by_unit) / units + _LEAST_CURVATURE))
+  return jax.tree.map(jnp.negative, graph_of(incoming[:-1], out[:-1], own, incoming[-1], out[-1]))
+
+
+def _with_one(inputs: Float[Array, "class example input"]) -> Float[Array, "class example input_and_one"]:
+  return jnp.concatenate([inputs, jnp.ones_like(inputs[:, :, :1])], axis=2)
+
+
+def _moments(inputs: Float[Array, "class example input"], weight) -> Float[Array, "input input"]:
+  return jnp.einsum("cei,cej->ij", weight * inputs, inputs)
+
+
+def _damped(moments: Float[Array, "input input"]) -> Float[Array, "input input"]:
+  return moments + _INPUT_DAMPING * jnp.trace(moments) / len(moments) * jnp.eye(len(moments))
+
+
+def _damped_output(curvature: Float[Array, "output output"]) -> Float[Array, "output output"]:
+  size = jnp.trace(curvature) / len(curvature) + _LEAST_CURVATURE
+  return curvature + _OUTPUT_DAMPING * size * jnp.eye(len(curvature))

@@ -41,8 +41,11 @@ def train(
   step, where the process is asked to end.
   """
   config, directory = step.config, Path(directory)
-  part = config.batch_size // config.microbatches
-  sharding.check_batch("train.batch_size / train.microbatches", part, step.mesh)
+  if isinstance(source, FamilySource):
+    sharding.check_batch("train.pairs.of_a_set", config.pairs.of_a_set, step.mesh)
+  else:
+    part = config.batch_size // config.microbatches
+    sharding.check_batch("train.batch_size / train.microbatches", part, step.mesh)
   init, compiled = step.compiled()
   key, data = stream(seed, "train", "step"), sharding.place(data, step.mesh)
   with (

@@ -14,7 +14,7 @@ import optax
 from g_pt import sharding
 from g_pt.corpus.families import Drawn, FamilySource, draw_of_sets
 from g_pt.corpus.pairs import Pairs, PairsConfig, PairSource, draw_pairs, permuted
-from g_pt.diffusion.objective import divergence
+from g_pt.diffusion.objective import divergence, loss_difference
 from g_pt.family_generator import FamilyGenerator
 from g_pt.fields import Settings, limited
 from g_pt.generator import Generator
@@ -24,6 +24,7 @@ from g_pt.tasks.base import Task
 from g_pt.train.muon import muon
 
 OPTIMIZERS = ("adamw", "muon")
+_LOSS_DIFFERENCE = 20.0  # how much the difference of losses counts, a divergence counting 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,12 +92,16 @@ def behaviour_loss(
   task: Task,
   config: TrainConfig,
   inputs: Float[Array, "example ..."],
+  labels: Int[Array, "example"] | None,
   target: Float[Array, "net parameter"],
   estimate: Float[Array, "net parameter"],
 ) -> Float[Array, "net"]:
-  """Weighted divergence of each pair of networks, on inputs that they share."""
-  outputs = (task.network.apply(population.stack(task.spec, theta), inputs) for theta in (target, estimate))
-  return config.behaviour * divergence(*outputs)
+  """Weighted divergence of each pair of networks on inputs that they share; with labels, of their losses too."""
+  outputs = [task.network.apply(population.stack(task.spec, theta), inputs) for theta in (target, estimate)]
+  apart = divergence(*outputs)
+  if labels is not None:
+    apart = apart + _LOSS_DIFFERENCE * loss_difference(labels, *outputs)
+  return config.behaviour * apart
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -127,24 +132,36 @@ class Step:
     return jax.jit(self.init, out_shardings=placed), update
 
   def loss(self, weights: PyTree, drawn: Pairs | Drawn, key: Array, data: Any) -> Float[Array, ""]:
-    """Mean over the pairs, of one data set where there are many; `data` is the task's, where behaviour counts."""
+    """Mean over the pairs; those of many data sets, and keys, lead with the set.
+
+    `data` is the task's, where behaviour counts.
+    """
+    if isinstance(drawn, Drawn):
+      return jnp.mean(jax.vmap(lambda of_set, key: self._loss_of_set(weights, of_set, key, data))(drawn, key))
+    return self._loss_of_set(weights, drawn, key, data)
+
+  def _loss_of_set(self, weights: PyTree, drawn: Pairs | Drawn, key: Array, data: Any) -> Float[Array, ""]:
     pairs: Pairs
     told: tuple[Any, ...]
     pairs, told = (drawn.pairs, (drawn.told, drawn.by)) if isinstance(drawn, Drawn) else (drawn, ())
     loss, estimate = self.generator.denoising_loss(weights, pairs, key, *told)
     if self.config.behaviour:
       inputs = self._inputs(drawn, data, fold(key, "inputs"))
-      loss = loss + behaviour_loss(self.task, self.config, inputs, pairs.target, estimate)
+      loss = loss + behaviour_loss(self.task, self.config, *inputs, pairs.target, estimate)
     return jnp.mean(loss)
 
-  def _inputs(self, drawn: Pairs | Drawn, data: Any, key: Array) -> Float[Array, "example ..."]:
-    """Of the data set, drawn anew each time."""
+  def _inputs(
+    self, drawn: Pairs | Drawn, data: Any, key: Array
+  ) -> tuple[Float[Array, "example ..."], Int[Array, "example"] | None]:
+    """Of the data set, drawn anew each time, with their labels where these are known."""
     count, draw = self.config.behaviour_inputs, self.task.training.inputs
     if isinstance(drawn, Drawn):
-      return drawn.inputs[jax.random.randint(key, (count,), 0, drawn.inputs.shape[0])]
+      classes, of_each, _ = drawn.inputs.shape
+      chosen = jax.random.randint(key, (count,), 0, classes * of_each)
+      return drawn.inputs.reshape(classes * of_each, -1)[chosen], chosen // of_each
     if draw is None:
       raise ValueError(f"train.behaviour: the task {self.task.name!r} has no inputs to compare networks on")
-    return draw(data, key, count)
+    return draw(data, key, count), None
 
   def __call__(
     self, source: PairSource | FamilySource | Pairs, key: Array, state: TrainState, data: Any
@@ -169,15 +186,18 @@ class Step:
     return fold(fold(key, step), "pairs")
 
   def _parts(self, source: PairSource | FamilySource | Pairs, key: Array) -> Pairs | Drawn:
-    """A batch [microbatch, pair, ...], `key` as in `pair_key`; of many data sets, each microbatch is of one."""
+    """A batch [microbatch, pair, ...] or, of many data sets, [microbatch, set, pair, ...]; `key` as in `pair_key`."""
     config = self.config
+
+    def cut(batch: PyTree) -> PyTree:
+      return jax.tree.map(lambda x: x.reshape(config.microbatches, -1, *x.shape[1:]), batch)
+
     if isinstance(source, FamilySource):
-      part = config.batch_size // config.microbatches
-      drawn = draw_of_sets(source, config.pairs, key, config.microbatches, part)
-      return drawn._replace(pairs=sharding.shard_batch(drawn.pairs, self.mesh, axis=1))
+      sets = config.batch_size // config.pairs.of_a_set
+      drawn = cut(draw_of_sets(source, config.pairs, key, sets, config.pairs.of_a_set))
+      return drawn._replace(pairs=sharding.shard_batch(drawn.pairs, self.mesh, axis=2))
     if isinstance(source, PairSource):
-      pairs = draw_pairs(source, config.pairs, key, config.batch_size)
-      source = jax.tree.map(lambda x: x.reshape(config.microbatches, -1, *x.shape[1:]), pairs)
+      source = cut(draw_pairs(source, config.pairs, key, config.batch_size))
     pairs = sharding.shard_batch(source, self.mesh, axis=1)
     return permuted(pairs, self.task.spec, key) if config.pairs.permute else pairs
 
@@ -191,6 +211,7 @@ class Step:
       value = jax.value_and_grad(self.loss)(weights, *part, data)
       return jax.tree.map(jnp.add, total, value), None
 
+    keys = jax.random.split(fold(key, "noise"), parts.by.shape[:2] if isinstance(parts, Drawn) else (count,))
     zero = (jnp.float32(0), jax.tree.map(jnp.zeros_like, weights))
-    total, _ = jax.lax.scan(accumulate, zero, (parts, jax.random.split(fold(key, "noise"), count)))
+    total, _ = jax.lax.scan(accumulate, zero, (parts, keys))
     return jax.tree.map(lambda x: x / count, total)

@@ -45,7 +45,7 @@ def test_pairs_are_of_one_set_and_run_and_go_with_what_is_told(drawn):
   np.testing.assert_array_equal(start // CHECKPOINTS, target // CHECKPOINTS)
   assert (start < target).all()
   np.testing.assert_array_equal(drawn.told.share[:, 0], sets[:, 0])
-  assert set(np.asarray(drawn.told.count[:, 0]).tolist()) == {0, 1} and drawn.inputs.shape == (40, 3, 4)
+  assert set(np.asarray(drawn.told.count[:, 0]).tolist()) == {0, 1} and drawn.inputs.shape == (40, 3, 1, 4)
   by = np.argmax(np.asarray(drawn.by), axis=1)
   assert set(by) == {0, 1} and (drawn.by.sum(axis=1) == 1).all()
   flat = np.stack([VALUES[:, number].ravel() for number in range(2)])[by]

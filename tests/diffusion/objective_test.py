@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import rel_entr, softmax
+from scipy.special import pseudo_huber, rel_entr, softmax
+from sklearn.metrics import log_loss
 
-from g_pt.diffusion.objective import PREDICTIONS, denoising_loss, divergence, random_steps, x0_of_noise
+from g_pt.diffusion.objective import PREDICTIONS, denoising_loss, divergence, loss_difference, random_steps, x0_of_noise
 from g_pt.diffusion.schedule import make_schedule, q_sample
 
 GOLDEN = dict(np.load(pathlib.Path(__file__).parents[1] / "golden" / "diffusion.npz"))
@@ -81,3 +82,16 @@ def test_divergence_looks_at_probabilities_alone():
   a = jnp.asarray(np.random.default_rng(0).normal(size=(20, 4, 3)), jnp.float32)
   np.testing.assert_allclose(divergence(a, a + 3.0), 0.0, atol=1e-6)
   assert (divergence(a, -a) > 0.1).all()
+
+
+def test_losses_are_compared_by_their_means():
+  rng = np.random.default_rng(0)
+  target, estimate = (jnp.asarray(rng.normal(size=(6, 3, 4)), jnp.float32) for _ in range(2))
+  labels = jnp.asarray([0, 2, 1, 1, 0, 2])
+
+  def mean_loss(logits):
+    return np.array([log_loss(labels, softmax(logits[:, :, net], axis=1), labels=range(3)) for net in range(4)])
+
+  apart = np.abs(mean_loss(np.float64(estimate)) - mean_loss(np.float64(target)))
+  np.testing.assert_allclose(loss_difference(labels, target, estimate), pseudo_huber(0.2, apart), rtol=1e-3)
+  np.testing.assert_allclose(loss_difference(labels, target, target + 2.0), 0.0, atol=1e-6)

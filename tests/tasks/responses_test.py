@@ -57,16 +57,55 @@ def test_blame_adds_up_to_the_slope_by_biases(found):
   np.testing.assert_allclose(found.blame.sum(axis=1), found.slope.unit[:, 1], atol=1e-5)
 
 
+def curvature(hidden_layer):
+  """Gauss-Newton matrix of the loss by what comes out of a layer, example by example: [class, example, out, out]."""
+  moved = graph.applied(KNOWN, START, CHANGE)
+
+  def logits(incoming):
+    return jax.nn.relu(incoming) @ moved.outgoing + moved.output_bias
+
+  def of_one(incoming):
+    probability = jax.nn.softmax(logits(incoming))
+    by_logits = jnp.diag(probability) - jnp.outer(probability, probability)
+    slope = jax.jacobian(logits)(incoming)
+    return slope.T @ by_logits @ slope if hidden_layer else by_logits
+
+  return np.asarray(jax.vmap(jax.vmap(of_one))(forward(NUMBERS)[0]))
+
+
+def damped(matrix, factor, least=0.0):
+  return matrix + factor * (np.trace(matrix) / len(matrix) + least) * np.eye(len(matrix))
+
+
+@pytest.mark.parametrize("hidden_layer", [True, False])
+def test_steps_are_newton_s_by_a_product_of_curvatures(found, hidden_layer):
+  """Kronecker's product of the means, solved as one large system."""
+  weight = np.broadcast_to((SHARE / EXAMPLES.shape[1])[:, None], EXAMPLES.shape[:2])
+  told = known(STATISTICS, EXAMPLES)
+  inputs = np.asarray(told.along) if hidden_layer else np.maximum(forward(NUMBERS)[0], 0)
+  inputs = np.concatenate([inputs, np.ones_like(inputs[:, :, :1])], axis=2)
+  moments = damped(np.einsum("ce,cei,cej->ij", weight, inputs, inputs), 0.1)
+  bend = damped(np.einsum("ce,ceuv->uv", weight, curvature(hidden_layer)), 1.0, 1e-4)
+
+  def layer(change):
+    if hidden_layer:
+      return np.concatenate([graph.coordinates_of(change), change.unit[None, :, 1]])
+    return np.concatenate([change.edge[:, :, -1], change.output[None]])
+
+  expected = -np.linalg.solve(np.kron(moments, bend), layer(found.slope).ravel())
+  np.testing.assert_allclose(layer(found.step).ravel(), expected, rtol=2e-3, atol=2e-3 * np.abs(expected).max())
+
+
 def moved_by(step, far, only):
   """Loss after a step, of the numbers that `only` says."""
   kept = jax.tree.map(lambda x, use: x * use, step, only)
   return float(loss(NUMBERS + far * graph.flatten(kept)))
 
 
-def test_the_loss_falls_along_steps_of_incoming_and_of_outgoing_weights(found):
-  """Of all outgoing weights and biases at once by a whole step, as the loss bends no more than is reckoned with."""
+def test_the_loss_falls_along_steps_of_incoming_of_outgoing_and_of_own_weights(found):
   edge, unit, output = (np.zeros_like(x) for x in found.step)
-  before, outgoing = float(loss(NUMBERS)), edge.copy()
-  outgoing[:, :, -1] = 1
-  assert moved_by(found.step, 1.0, graph.Graph(outgoing, unit, output + 1)) < before - 0.02
-  assert moved_by(found.step, 0.1, graph.Graph(1 - outgoing, unit + 1, output)) < before
+  before, outgoing, own = float(loss(NUMBERS)), edge.copy(), unit.copy()
+  outgoing[:, :, -1], own[:, 0] = 1, 1
+  assert moved_by(found.step, 0.5, graph.Graph(outgoing, unit, output + 1)) < before - 0.02
+  assert moved_by(found.step, 0.5, graph.Graph(1 - outgoing, 1 - own, output)) < before - 0.02
+  assert moved_by(found.step, 0.5, graph.Graph(edge, own, output)) < before

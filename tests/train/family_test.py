@@ -26,7 +26,8 @@ def run(toy, config):
   generator, source = generator_of(task), source_of(generator_of(task))
 
   def run(directory, probe=lambda weights: {"probe": 1.0}, **changes):
-    settings = dataclasses.replace(config, **({"behaviour": 1.0, "behaviour_inputs": 8} | changes))
+    pairs = dataclasses.replace(config.pairs, of_a_set=4)
+    settings = dataclasses.replace(config, pairs=pairs, **({"behaviour": 1.0, "behaviour_inputs": 8} | changes))
     step = Step(task, generator, settings, sharding.make_mesh(sharding.MeshConfig(data=1)))
     return train(step, source, 0, directory, probe)
 
@@ -65,3 +66,8 @@ def test_what_networks_do_counts(run, tmp_path):
   run(tmp_path / "without", behaviour=0.0)
   first, second = (lines(tmp_path / name)[0]["loss"] for name in ("with", "without"))
   assert first > second
+
+
+def test_data_sets_one_after_another_or_all_at_once_are_the_same(run, tmp_path):
+  first, second = (run(tmp_path / str(parts), steps=3, microbatches=parts, probe_every=0) for parts in (4, 1))
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), first, second)
