@@ -58,6 +58,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.evaluate.few_examples.held_out = ("fashion_mnist",)
   if variant == "mnist_size":
     config.corpus.update(runs=2176)
+    config.train.update(steps=800)
   elif variant == "smoke":
     config.corpus.update(runs=48, checkpoints=4, validation_runs=8, test_runs=8)
     config.corpus.recipe.update(epochs=2)

@@ -128,12 +128,12 @@ def _known(experiments: tuple[str, ...], task: Task) -> tuple[str, ...]:
 
 
 def _check_family(experiment: Experiment) -> None:
-  """What is chosen of runs, and read along the way, is of one data set."""
+  """What is chosen within runs, and read along the way, is of one data set."""
   if tasks.get(experiment.task).draw is None:
     return
   split = experiment.split
-  if any(value is not None for value in (split.only_up_to, split.used_runs, split.used_checkpoints)):
-    raise ConfigError("corpus: only_up_to, used_runs and used_checkpoints are for tasks of one data set")
+  if any(value is not None for value in (split.only_up_to, split.used_checkpoints)):
+    raise ConfigError("corpus: only_up_to and used_checkpoints are for tasks of one data set")
   if experiment.train.stream:
     raise ConfigError("train.stream: a corpus of many data sets is held in memory")
   if experiment.corpus.runs % experiment.corpus.group_size:

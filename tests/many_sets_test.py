@@ -154,7 +154,7 @@ def test_an_unknown_metric_is_said(model, images):
 @pytest.mark.parametrize(
   ("path", "value", "message"),
   [
-    ("corpus.used_runs", 8, "corpus: only_up_to, used_runs and used_checkpoints are for tasks of one data set"),
+    ("corpus.used_checkpoints", 2, "corpus: only_up_to and used_checkpoints are for tasks of one data set"),
     ("train.stream", True, "train.stream: a corpus of many data sets is held in memory"),
     ("corpus.runs", 50, "corpus.runs: 50 is not a multiple of group_size=3, the runs of a data set"),
     ("train.batch_size", 12, "train.batch_size: 12 is not a multiple of train.pairs.of_a_set=4 times microbatches=2"),

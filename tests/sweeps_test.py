@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.results import scaling as scaling_results
-from experiments.sweeps import base, report, run, scaling
+from experiments.sweeps import base, report, run, scaling, unseen
 from experiments.sweeps.base import Published, Sweep
 from experiments.sweeps.cost import flop_of_step
 from experiments.sweeps.fit import power_law
@@ -249,3 +249,33 @@ def test_a_sweep_that_ran_has_its_report(finished, tmp_path):
     ("steps=2", 16, 6, 2),
   ]
   assert all(fitted.slope is None for fitted in study.fits), "two points are no law"
+
+
+def test_a_sweep_over_data_sets_has_a_row_a_point(family_values, family_workdir, tmp_path, monkeypatch, capsys):
+  """Of two points the one that is there is told of; each is the experiment with one field changed."""
+  tiny = unseen.get_sweep()
+  tiny = dataclasses.replace(tiny, axes={"train.steps": (10,)})
+  monkeypatch.setattr(unseen, "get_sweep", lambda: tiny)
+
+  def values_of(sweep, point, folder, data_dir):
+    values = json.loads(json.dumps(family_values))
+    values["corpus"]["path"] = str(family_workdir / workdir.CORPUS)
+    values["train"]["steps"] = point.value or 20
+    values["evaluate"]["experiments"] = ("data_sets", "corpus", "model")
+    values["evaluate"]["data_sets"] |= {"compared": False, "held_out": ()}
+    return values
+
+  monkeypatch.setattr(unseen, "values_of", values_of)
+  unseen.main([f"--workdir={tmp_path}", "--index=1"])
+  assert "steps=10" in capsys.readouterr().out and not (tmp_path / "default").exists()
+  (row,) = json.loads((tmp_path / unseen.TABLE).read_text())["rows"]
+  assert row["name"] == "steps=10" and set(row["sets"]) == {"sets of the corpus", "unseen mixes"}
+  with pytest.raises(UserError, match="--index: 2 is none of the 2 points, 0 to 1"):
+    unseen.main([f"--workdir={tmp_path}", "--index=2"])
+
+
+def test_other_sources_have_a_corpus_of_their_own(tmp_path):
+  sweep = unseen.get_sweep()
+  paths = {point.name: unseen.values_of(sweep, point, tmp_path, None)["corpus"]["path"] for point in base.points(sweep)}
+  assert paths["steps=325"] == paths["used_runs=64"] == paths["default"] == str(tmp_path / workdir.CORPUS)
+  assert paths["task=mixes_8x8:digits"] == str(tmp_path / "task=mixes_8x8:digits" / workdir.CORPUS)

@@ -2,7 +2,8 @@
 
 Each has final images that nothing was chosen by, and networks that no training
 has seen. Prompts run from where whole runs of the recipe end, in the mean, to a
-network's own metric. Beside one update stand what else can be had of the same
+network's own metric; "one update" is prompted for the task's best, as one would who
+knows nothing of where runs end. Beside it stand what else can be had of the same
 images, see g_pt.evaluation.rivals, and two controls: the statistics of another data
 set, and the own ones with their classes permuted. Both must fail.
 """
@@ -124,6 +125,13 @@ def ask(
   return Achieved(np.asarray(prompted), numbers)
 
 
+def one_update(one: OneSet, metric: str, key: Array, told: Known | None = None) -> dict[str, Float[np.ndarray, "net"]]:
+  """What each network does on final images after one sample that is prompted for the task's best."""
+  gpt = one.gpt(metric, told)
+  own, prompt = gpt.evaluate(one.theta)[metric], gpt.task.metric(metric).best_prompt
+  return jax.device_get(gpt.evaluate(gpt.update(one.theta, own, jnp.full(len(own), prompt), key), "final"))
+
+
 def probe(sets: Sequence[OneSet], prompts: int, key: Array, weights: PyTree) -> float:
   """Mean prompt alignment of other weights, by the model's own metric, while training goes on."""
   found = [(one.model.metric_name, ask(one, one.model.metric_name, prompts, key, None, weights)) for one in sets]
@@ -153,18 +161,20 @@ def _judged(
   controls = {"another data set": other, "permuted classes": permuted(one.told, _next_class(one.told))}
   for metric in metrics:
     found = ask(one, metric, settings.prompts, key)
+    best = one_update(one, metric, key)
     arrays |= {f"{metric}.prompted": found.prompted, f"{metric}.achieved": found.numbers[metric]}
+    arrays[f"{metric}.one_update"] = best[metric]
     of_each = alignment_by_network(found.prompted, found.numbers[metric])
     row["metrics"][metric] = {
       "start": float(before[metric].mean()),
       "end": float(one.ends[metric].mean()),
       "alignment": float(of_each.mean()),
       "interval": mean_interval(of_each),
-      "one_update": {name: float(found.numbers[name][:, 0].mean()) for name in metrics},
+      "one_update": {name: float(best[name].mean()) for name in metrics},
     }
     if one.kind != "training":
       row["metrics"][metric]["controls"] = {
-        name: _control(ask(one, metric, settings.prompts, key, known), metric) for name, known in controls.items()
+        name: _control(one, metric, settings.prompts, key, known) for name, known in controls.items()
       }
   if one.kind != "training" and settings.compared:
     row["rivals"] = _rivals(context, one, arrays)
@@ -180,7 +190,7 @@ def _rivals(context: Context, one: OneSet, arrays: dict[str, np.ndarray]) -> dic
   per_class = len(one.data.train.labels) // one.model.classes
   gaussian = rivals.gaussian_images(one.data, per_class, context.key("data_sets", "gaussian", one.name))
   found, of_gaussian = train(data=one.data), train(data=gaussian)
-  achieved = {name: arrays[f"{name}.achieved"][:, 0] for name in gpt.task.measurement.metrics}
+  achieved = {name: arrays[f"{name}.one_update"] for name in gpt.task.measurement.metrics}
   return {
     "nesterov": found.best,
     "steps to match": {name: rivals.steps_to_match(gpt.task, found, name, x) for name, x in achieved.items()},
@@ -193,6 +203,7 @@ def _next_class(told: Known) -> Int[np.ndarray, "class"]:
   return np.roll(np.arange(len(told.share)), 1)
 
 
-def _control(found: Achieved, metric: str) -> dict[str, float]:
+def _control(one: OneSet, metric: str, prompts: int, key: Array, told: Known) -> dict[str, float]:
+  found = ask(one, metric, prompts, key, told)
   of_each = alignment_by_network(found.prompted, found.numbers[metric])
-  return {"alignment": float(of_each.mean()), "one_update": float(found.numbers[metric][:, 0].mean())}
+  return {"alignment": float(of_each.mean()), "one_update": float(one_update(one, metric, key, told)[metric].mean())}

@@ -57,7 +57,7 @@ def _ways(context: Context, one: OneSet, count: int) -> dict[str, Any]:
   few = few_of(np.asarray(one.data.train.labels), count, np.random.default_rng(seed))
   train = Examples(one.data.train.images[few], one.data.train.labels[few])
   known_by_few = model.on_set(Images(train, train, one.data.final))
-  prompt = float(one.ends[model.metric_name].mean())
+  prompt = known_by_few.task.metric(model.metric_name).best_prompt
 
   def updated(theta: Float[Array, "net parameter"], name: str) -> Float[Array, "net parameter"]:
     own = known_by_few.evaluate(theta)[model.metric_name]
