@@ -276,6 +276,7 @@ def test_a_sweep_over_data_sets_has_a_row_a_point(family_values, family_workdir,
 
 def test_other_sources_have_a_corpus_of_their_own(tmp_path):
   sweep = unseen.get_sweep()
-  paths = {point.name: unseen.values_of(sweep, point, tmp_path, None)["corpus"]["path"] for point in base.points(sweep)}
+  every = {point.name: unseen.values_of(sweep, point, tmp_path, None) for point in base.points(sweep)}
+  paths = {name: config.parse(values).corpus_path for name, values in every.items()}
   assert paths["steps=325"] == paths["used_runs=64"] == paths["default"] == str(tmp_path / workdir.CORPUS)
   assert paths["task=mixes_8x8:digits"] == str(tmp_path / "task=mixes_8x8:digits" / workdir.CORPUS)

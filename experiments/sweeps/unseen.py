@@ -1,12 +1,14 @@
 """Where one G.pt of many data sets fails, and why: by its sources, data sets, weights and training steps.
 
   command   python -m experiments.sweeps.unseen [--workdir=runs/sweeps/unseen] [--data_dir=DIR] [--index=N]
-  time      11 trainings, from 3 to 40 minutes each on two CPU cores
+  time      12 trainings, from 3 to 40 minutes each on two CPU cores
 
 Each point is `experiments/unseen_data.py` with one field changed. It is judged as the
 experiment is, without rivals; what was interrupted goes on where it was. All points but
-those of fewer sources learn from one corpus, or from its first data sets. `--index` makes
-one of them, as in `experiments.sweeps.run`.
+those of fewer sources learn from one corpus, or from its first data sets: with
+`--index`, which makes one point alone, the default (0) comes first. Data sets of the corpus
+and mixes are of a point's own sources, so that only held-out ones can be compared between
+sources; a prompt below what a corpus has is taken for the lowest that it has.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ def measure_family_statistics(
   pairs, drawn as training draws them.
   """
   set_key, pair_key = jax.random.split(key)
-  start = jax.jit(functools.partial(draw_of_sets, config=config, sets=_SETS, pairs=_PAIRS))(source, key=pair_key)
-  start = np.asarray(start.pairs.start).reshape(-1, spec.size)
+  starts_of = jax.jit(lambda source, key: draw_of_sets(source, config, key, _SETS, _PAIRS).pairs.start)
+  start = np.asarray(starts_of(source, pair_key)).reshape(-1, spec.size)
   flat = _largest_changes(source, spec, set_key)
   values, share = np.asarray(source.values), np.diff(np.asarray(source.share), prepend=0)
   prompts, starts = {}, {}

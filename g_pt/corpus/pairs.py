@@ -42,7 +42,7 @@ class PairsConfig(Settings):
   # prompt then means progress, not a lucky checkpoint.
   records: bool = False
   permute: bool = False  # one random permutation of hidden units for both; of use to models without the symmetry
-  of_a_set: int = limited(16, least=1)  # pairs of each data set that a batch has pairs of, where there are many
+  of_a_set: int = limited(16, least=2)  # pairs of each data set that a batch has pairs of, where there are many
 
   def check(self) -> None:
     if self.records and self.weighting != "metric":

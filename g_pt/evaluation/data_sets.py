@@ -125,11 +125,17 @@ def ask(
   return Achieved(np.asarray(prompted), numbers)
 
 
-def one_update(one: OneSet, metric: str, key: Array, told: Known | None = None) -> dict[str, Float[np.ndarray, "net"]]:
-  """What each network does on final images after one sample that is prompted for the task's best."""
+def one_update(
+  one: OneSet, metric: str, key: Array, told: Known | None = None
+) -> dict[str, dict[str, Float[np.ndarray, "net"]]]:
+  """By part what each network does on recorded and on final images after a sample prompted for the task's best.
+
+  What lies beyond the model's range of prompts is brought to its bound.
+  """
   gpt = one.gpt(metric, told)
   own, prompt = gpt.evaluate(one.theta)[metric], gpt.task.metric(metric).best_prompt
-  return jax.device_get(gpt.evaluate(gpt.update(one.theta, own, jnp.full(len(own), prompt), key), "final"))
+  theta = gpt.update(one.theta, own, jnp.full(len(own), prompt), key)
+  return {part: jax.device_get(gpt.evaluate(theta, part)) for part in ("recorded", "final")}
 
 
 def probe(sets: Sequence[OneSet], prompts: int, key: Array, weights: PyTree) -> float:
@@ -163,14 +169,14 @@ def _judged(
     found = ask(one, metric, settings.prompts, key)
     best = one_update(one, metric, key)
     arrays |= {f"{metric}.prompted": found.prompted, f"{metric}.achieved": found.numbers[metric]}
-    arrays[f"{metric}.one_update"] = best[metric]
+    arrays |= {f"{metric}.one_update.{part}": values[metric] for part, values in best.items()}
     of_each = alignment_by_network(found.prompted, found.numbers[metric])
     row["metrics"][metric] = {
       "start": float(before[metric].mean()),
       "end": float(one.ends[metric].mean()),
       "alignment": float(of_each.mean()),
       "interval": mean_interval(of_each),
-      "one_update": {name: float(best[name].mean()) for name in metrics},
+      "one_update": {name: float(best["final"][name].mean()) for name in metrics},
     }
     if one.kind != "training":
       row["metrics"][metric]["controls"] = {
@@ -190,7 +196,10 @@ def _rivals(context: Context, one: OneSet, arrays: dict[str, np.ndarray]) -> dic
   per_class = len(one.data.train.labels) // one.model.classes
   gaussian = rivals.gaussian_images(one.data, per_class, context.key("data_sets", "gaussian", one.name))
   found, of_gaussian = train(data=one.data), train(data=gaussian)
-  achieved = {name: arrays[f"{name}.one_update"] for name in gpt.task.measurement.metrics}
+  achieved = {
+    name: {part: arrays[f"{name}.one_update.{part}"] for part in ("recorded", "final")}
+    for name in gpt.task.measurement.metrics
+  }
   return {
     "nesterov": found.best,
     "steps to match": {name: rivals.steps_to_match(gpt.task, found, name, x) for name, x in achieved.items()},
@@ -206,4 +215,5 @@ def _next_class(told: Known) -> Int[np.ndarray, "class"]:
 def _control(one: OneSet, metric: str, prompts: int, key: Array, told: Known) -> dict[str, float]:
   found = ask(one, metric, prompts, key, told)
   of_each = alignment_by_network(found.prompted, found.numbers[metric])
-  return {"alignment": float(of_each.mean()), "one_update": float(one_update(one, metric, key, told)[metric].mean())}
+  best = one_update(one, metric, key, told)["final"]
+  return {"alignment": float(of_each.mean()), "one_update": float(best[metric].mean())}

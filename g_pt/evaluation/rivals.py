@@ -6,7 +6,7 @@ the recorded ones, and final images are looked at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 import warnings
 
@@ -99,7 +99,13 @@ def descent(
   return Descent(found, best)
 
 
-def steps_to_match(task: Task, found: Descent, metric: str, achieved: Float[np.ndarray, "net"]) -> dict[str, Any]:
-  """Of descent on final images, see g_pt.optimizers.baselines; `achieved` by the networks that descent began from."""
-  choice = baselines.choose(task, found.baseline, metric, float(achieved.mean()))
-  return baselines.steps_to_match(task, found.baseline, choice, metric, "final", achieved)
+def steps_to_match(
+  task: Task, found: Descent, metric: str, achieved: Mapping[str, Float[np.ndarray, "net"]]
+) -> dict[str, Any]:
+  """Of descent on final images, see g_pt.optimizers.baselines.
+
+  `achieved` by the networks that descent began from, by part: settings are those that
+  match soonest on recorded images.
+  """
+  choice = baselines.choose(task, found.baseline, metric, float(achieved["recorded"].mean()))
+  return baselines.steps_to_match(task, found.baseline, choice, metric, "final", achieved["final"])

@@ -19,7 +19,8 @@ from g_pt.tasks.known import Known
 from g_pt.tasks.layers import Layers
 
 # Of Newton steps, in units of what they are added to: second moments of what goes into a layer, and the curvature by
-# what comes out of it. With a third of them, half of a step overshoots; as they are, it never did.
+# what comes out of it; that of a unit's own share is damped as its bias is. With a third of them, half of a step
+# overshoots; as they are, it never did.
 _INPUT_DAMPING, _OUTPUT_DAMPING = 0.1, 1.0
 _LEAST_CURVATURE = 1e-4
 _BENT = 16  # examples of a class that curvature is reckoned from, at most; slopes are of all
@@ -82,8 +83,8 @@ def respond(seen: Seen, start: Layers, change: Graph) -> Response:
     jnp.sum(blame, axis=(0, 1)),
     jnp.sum(residual, axis=(0, 1)),
   )
-  some = (x[:, :_BENT] for x in (seen.rest, hidden, fires, probability))
-  step = _newton(slope, seen.inverse, *some, outgoing, weight * count / min(count, _BENT))
+  rest, *some = (x[:, :_BENT] for x in (seen.rest, hidden, fires, probability))
+  step = _newton(slope, seen.inverse, rest, *some, outgoing=outgoing, weight=weight * count / min(count, _BENT))
 
   def mean(x):
     return jnp.mean(x, axis=1).T
@@ -113,13 +114,12 @@ def _newton(slope: Graph, inverse, rest, hidden, fires, probability, outgoing, w
   unit's own share has a curvature for itself.
   """
   units, classes = outgoing.shape
-  pairs = (outgoing[:, None] * outgoing[None]).reshape(units * units, classes)
-  expected = probability @ outgoing.T
-  spread = (probability @ pairs.T).reshape(*expected.shape, units) - expected[..., None] * expected[..., None, :]
-  sharp = weight[..., None] * fires[..., None] * fires[..., None, :] * spread  # [class example unit unit]
-  by_unit = jnp.sum(sharp, axis=(0, 1))
-  by_rest = jnp.einsum("ceuu,ceu->u", sharp, rest**2)
-  by_output = jnp.diag(jnp.sum(weight * probability, axis=(0, 1))) - _moments(probability, weight)
+  likely = jnp.sqrt(weight * probability)[:, :, None]
+  # Centred before they are multiplied, so that of confident networks more is left than rounding.
+  of_units = likely * fires[..., None] * (outgoing[None, None] - (probability @ outgoing.T)[..., None])
+  of_outputs = likely * (jnp.eye(classes)[None, None] - probability[..., None])
+  by_unit, by_output = _products(of_units), _products(of_outputs)
+  by_rest = jnp.einsum("ceuo,ceu->u", of_units**2, rest**2)
 
   incoming = jnp.concatenate([coordinates_of(slope), slope.unit[None, :, 1]])
   incoming = inverse @ jnp.linalg.solve(_damped_output(by_unit), incoming.T).T
@@ -128,6 +128,11 @@ def _newton(slope: Graph, inverse, rest, hidden, fires, probability, outgoing, w
   out = jnp.linalg.solve(_damped(_moments(_with_one(hidden), weight)), out)
   own = slope.unit[:, 0] / (by_rest + _OUTPUT_DAMPING * (jnp.trace(by_unit) / units + _LEAST_CURVATURE))
   return jax.tree.map(jnp.negative, graph_of(incoming[:-1], out[:-1], own, incoming[-1], out[-1]))
+
+
+def _products(rows: Float[Array, "class example row output"]) -> Float[Array, "row row"]:
+  flat = jnp.moveaxis(rows, 2, 0).reshape(rows.shape[2], -1)
+  return flat @ flat.T
 
 
 def _with_one(inputs: Float[Array, "class example input"]) -> Float[Array, "class example input_and_one"]:

@@ -43,7 +43,8 @@ class TrainConfig(Settings):
   weight_decay: float = limited(0.01, least=0)  # on kernels alone, in proportion to the learning rate
   clip_norm: float = limited(1.0, above=0)  # of the gradient over all weights
   average_decay: float = limited(0.999, least=0, below=1)  # of the moving average of weights that is sampled from
-  # Weight of the divergence between outputs of the target and of its estimate, on that many training inputs a batch.
+  # Weight of the divergence between outputs of the target and of its estimate, on that many training inputs a batch; of
+  # many data sets, also of the difference of their losses on these.
   behaviour: float = limited(0.0, least=0)
   behaviour_inputs: int = limited(64, least=1)
   pairs: PairsConfig = PairsConfig()
@@ -153,7 +154,7 @@ class Step:
   def _inputs(
     self, drawn: Pairs | Drawn, data: Any, key: Array
   ) -> tuple[Float[Array, "example ..."], Int[Array, "example"] | None]:
-    """Of the data set, drawn anew each time, with their labels where these are known."""
+    """Of the data set, drawn anew each time, with their labels where these are known; all classes are as likely."""
     count, draw = self.config.behaviour_inputs, self.task.training.inputs
     if isinstance(drawn, Drawn):
       classes, of_each, _ = drawn.inputs.shape

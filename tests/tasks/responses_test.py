@@ -7,7 +7,7 @@ import pytest
 
 from g_pt.tasks import graph
 from g_pt.tasks.known import known
-from g_pt.tasks.responses import respond, seen_by
+from g_pt.tasks.responses import _BENT, respond, seen_by
 from tests.tasks.discriminants_test import CLASSES, PIXELS, STATISTICS
 from tests.tasks.graph_test import KNOWN, UNITS, network
 
@@ -73,19 +73,23 @@ def curvature(hidden_layer):
   return np.asarray(jax.vmap(jax.vmap(of_one))(forward(NUMBERS)[0]))
 
 
+def mean(of_each):
+  """Over examples and classes, which weigh by their share."""
+  return np.tensordot(SHARE, of_each.mean(axis=1), 1)
+
+
 def damped(matrix, factor, least=0.0):
   return matrix + factor * (np.trace(matrix) / len(matrix) + least) * np.eye(len(matrix))
 
 
 @pytest.mark.parametrize("hidden_layer", [True, False])
 def test_steps_are_newton_s_by_a_product_of_curvatures(found, hidden_layer):
-  """Kronecker's product of the means, solved as one large system."""
-  weight = np.broadcast_to((SHARE / EXAMPLES.shape[1])[:, None], EXAMPLES.shape[:2])
-  told = known(STATISTICS, EXAMPLES)
-  inputs = np.asarray(told.along) if hidden_layer else np.maximum(forward(NUMBERS)[0], 0)
+  """Kronecker's product of the means, solved as one large system; what depends on a network is of some examples."""
+  told, some = known(STATISTICS, EXAMPLES), slice(_BENT)
+  inputs = np.asarray(told.along) if hidden_layer else np.maximum(forward(NUMBERS)[0], 0)[:, some]
   inputs = np.concatenate([inputs, np.ones_like(inputs[:, :, :1])], axis=2)
-  moments = damped(np.einsum("ce,cei,cej->ij", weight, inputs, inputs), 0.1)
-  bend = damped(np.einsum("ce,ceuv->uv", weight, curvature(hidden_layer)), 1.0, 1e-4)
+  moments = damped(mean(np.einsum("cei,cej->ceij", inputs, inputs)), 0.1)
+  bend = damped(mean(curvature(hidden_layer)[:, some]), 1.0, 1e-4)
 
   def layer(change):
     if hidden_layer:

@@ -25,8 +25,8 @@ def section(found: Evaluated, view: View) -> Section:
   caption = (
     f"Mean over {found.summary['networks']} fresh networks of each data set, on final images. Of a data set the model "
     "is told its directions, from class means and covariances, and some labelled images; nothing is trained. "
-    "Prompts run from where whole runs end to a network's own value. With the statistics of another data set, or "
-    "with classes permuted, it must fail."
+    "Prompts run from where whole runs end to a network's own value; one update is prompted for the best. With the "
+    "statistics of another data set, or with classes permuted, it must fail."
   )
   return Section("Data sets that it has never seen", caption, drawn)
 
