@@ -1,8 +1,8 @@
 """Data sets of which little is there: one update, and descent after it, from a few images of a class, beside rivals.
 
 All that is compared learns from the same images. What has settings has the best of
-them by the recorded images of the data set, which is more than one would have;
-final images are looked at once.
+them by the recorded images of the data set, which is more than one would have, and so
+has one update its prompt; final images are looked at once.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from g_pt.tasks.datasets import Examples, Images
 from g_pt.tasks.known import few_of
 
 USES = ("sample", "optimizers")
+_PROMPTS = 8  # of one update, from the task's best to what a fresh network has, by their logarithms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +58,14 @@ def _ways(context: Context, one: OneSet, count: int) -> dict[str, Any]:
   few = few_of(np.asarray(one.data.train.labels), count, np.random.default_rng(seed))
   train = Examples(one.data.train.images[few], one.data.train.labels[few])
   known_by_few = model.on_set(Images(train, train, one.data.final))
-  prompt = known_by_few.task.metric(model.metric_name).best_prompt
+  judged = model.on_set(one.data, told=known_by_few.told[0])
 
   def updated(theta: Float[Array, "net parameter"], name: str) -> Float[Array, "net parameter"]:
     own = known_by_few.evaluate(theta)[model.metric_name]
-    return known_by_few.update(theta, own, jnp.full(len(theta), prompt), context.key("few_examples", name))
+    prompts = np.geomspace(judged.task.metric(model.metric_name).best_prompt, float(own.mean()), _PROMPTS)
+    key = context.key("few_examples", name)
+    every = [known_by_few.update(theta, own, jnp.full(len(theta), prompt), key) for prompt in prompts]
+    return every[int(np.argmin([judged.evaluate(after)[model.metric_name].mean() for after in every]))]
 
   how = dataclasses.replace(context.optimizers, networks=len(one.theta))
   networks = baselines.initial_networks(model.task, seed, how)
@@ -70,7 +74,7 @@ def _ways(context: Context, one: OneSet, count: int) -> dict[str, Any]:
   recipe = dataclasses.replace(recipe, **_as_long(recipe, len(few), len(one.data.train.labels)))
   descend = functools.partial(rivals.descent, model.task, recipe, data, settings=how, seed=seed)
   after = baselines.Networks(*(updated(theta, name) for name, theta in networks._asdict().items()))
-  numbers = known_by_few.evaluate(after.fresh, "final")
+  numbers = judged.evaluate(after.fresh, "final")
   return {
     "one update": {name: float(numbers[name].mean()) for name in model.task.measurement.metrics},
     "one update, then descent": descend(networks=after).best[model.metric_name],
