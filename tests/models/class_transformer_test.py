@@ -11,6 +11,7 @@ from g_pt.tasks.class_statistics import class_statistics, permuted
 from g_pt.tasks.graph import Graph
 from g_pt.tasks.known import known
 from g_pt.tasks.layers import Layers
+from g_pt.tasks.responses import _BENT
 
 BATCH, UNITS, PIXELS = 2, 4, 9
 CONFIG = ClassTransformerConfig(width=8, edge_width=8, depth=2, heads=2, frequencies=4)
@@ -86,9 +87,10 @@ def test_classes_may_change_places(model):
 
 
 def test_more_of_the_same_examples_are_the_same(model):
+  """Curvature is of the first ones alone, so that there are enough of them in both."""
   (noised, start), (statistics, told) = inputs_of(3), told_of(3)
-  twice = known(statistics, np.concatenate([told.examples, told.examples], axis=1))
-  close(model(noised, start, twice), model(noised, start, told))
+  once, twice = (known(statistics, np.tile(told.examples, (1, count * _BENT, 1))) for count in (1, 2))
+  close(model(noised, start, twice), model(noised, start, once))
 
 
 def test_what_it_is_told_counts(model):
