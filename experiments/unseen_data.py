@@ -69,7 +69,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.corpus.update(runs=6272, checkpoints=16, group_size=8, validation_runs=64, test_runs=64)
   config.corpus.recipe.update(learning_rate=0.1, train_examples=500)
   config.diffusion.schedule = "cosine"
-  config.train.update(steps=1300, batch_size=96, microbatches=12)
+  config.train.update(steps=2000, batch_size=96, microbatches=6)
   config.train.update(optimizer="muon", learning_rate=6e-3, warmup_steps=50)
   config.train.update(behaviour=30.0, behaviour_inputs=64, average_decay=0.99)
   config.train.pairs.update(bins=8, initial_fraction=0.6, of_a_set=8)

@@ -141,9 +141,14 @@ def on_all(tree: PyTree, devices: Sequence[Any]) -> PyTree:
   return jax.device_put(tree, NamedSharding(Mesh(devices, ("each",)), PartitionSpec()))
 
 
+def sharers(mesh: Mesh) -> int:
+  """Devices that share a batch."""
+  return math.prod(mesh.shape[axis] for axis in _BATCH)
+
+
 def check_batch(name: str, batch: int, mesh: Mesh) -> None:
   """Raises ConfigError where a batch cannot be cut into equal parts."""
-  parts = math.prod(mesh.shape[axis] for axis in _BATCH)
+  parts = sharers(mesh)
   if batch % parts:
     raise ConfigError(f"{name}: {batch} is not a multiple of the {parts} devices of the mesh that share a batch")
 

@@ -42,7 +42,8 @@ def train(
   """
   config, directory = step.config, Path(directory)
   if isinstance(source, FamilySource):
-    sharding.check_batch("train.pairs.of_a_set", config.pairs.of_a_set, step.mesh)
+    if not step.shares_sets:
+      sharding.check_batch("train.pairs.of_a_set", config.pairs.of_a_set, step.mesh)
   else:
     part = config.batch_size // config.microbatches
     sharding.check_batch("train.batch_size / train.microbatches", part, step.mesh)

@@ -118,6 +118,12 @@ class Step:
   def optimizer(self) -> optax.GradientTransformation:
     return make_optimizer(self.config)
 
+  @property
+  def shares_sets(self) -> bool:
+    """Of many data sets: whether devices share those of a microbatch, or else the pairs of each."""
+    sets = self.config.batch_size // self.config.microbatches // self.config.pairs.of_a_set
+    return sets % sharding.sharers(self.mesh) == 0
+
   def init(self, key: Array) -> TrainState:
     weights = self.generator.init(key)
     return TrainState(jnp.int32(0), weights, jax.tree.map(jnp.copy, weights), self.optimizer.init(weights))
@@ -196,6 +202,8 @@ class Step:
     if isinstance(source, FamilySource):
       sets = config.batch_size // config.pairs.of_a_set
       drawn = cut(draw_of_sets(source, config.pairs, key, sets, config.pairs.of_a_set))
+      if self.shares_sets:
+        return sharding.shard_batch(drawn, self.mesh, axis=1)
       return drawn._replace(pairs=sharding.shard_batch(drawn.pairs, self.mesh, axis=2))
     if isinstance(source, PairSource):
       source = cut(draw_pairs(source, config.pairs, key, config.batch_size))
