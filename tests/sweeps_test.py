@@ -270,7 +270,7 @@ def test_a_sweep_over_data_sets_has_a_row_a_point(family_values, family_workdir,
   assert "steps=10" in capsys.readouterr().out and not (tmp_path / "default").exists()
   (row,) = json.loads((tmp_path / unseen.TABLE).read_text())["rows"]
   assert row["name"] == "steps=10" and set(row["sets"]) == {"sets of the corpus", "unseen mixes"}
-  with pytest.raises(UserError, match="--index: 2 is none of the 2 points, 0 to 1"):
+  with pytest.raises(UserError, match="--index: 2 is none of the 2 jobs of unseen, 0 to 1"):
     unseen.main([f"--workdir={tmp_path}", "--index=2"])
 
 
@@ -278,5 +278,5 @@ def test_other_sources_have_a_corpus_of_their_own(tmp_path):
   sweep = unseen.get_sweep()
   every = {point.name: unseen.values_of(sweep, point, tmp_path, None) for point in base.points(sweep)}
   paths = {name: config.parse(values).corpus_path for name, values in every.items()}
-  assert paths["steps=325"] == paths["used_runs=64"] == paths["default"] == str(tmp_path / workdir.CORPUS)
+  assert paths["steps=200"] == paths["used_runs=64"] == paths["default"] == str(tmp_path / workdir.CORPUS)
   assert paths["task=mixes_8x8:digits"] == str(tmp_path / "task=mixes_8x8:digits" / workdir.CORPUS)

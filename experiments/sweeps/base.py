@@ -60,6 +60,13 @@ def points(sweep: Sweep) -> tuple[Point, ...]:
   return (Point(DEFAULT, None), *others)
 
 
+def check_index(sweep: Sweep, index: int | None) -> None:
+  """Raises UserError where a sweep has no such point."""
+  count = len(points(sweep))
+  if index is not None and not 0 <= index < count:
+    raise UserError(f"--index: {index} is none of the {count} jobs of {sweep.name}, 0 to {count - 1}")
+
+
 def values_of(sweep: Sweep, point: Point, corpus: Path, data_dir: str | None = None) -> dict[str, Any]:
   """The whole configuration of a point, as plain dictionaries; a field that does not exist is refused by the parser."""
   module, _, variant = sweep.experiment.partition(":")

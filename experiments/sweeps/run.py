@@ -56,8 +56,7 @@ def run_sweep(sweep: Sweep, place: Place, index: int | None = None) -> list[str]
   other settings; with `index`, where the corpus is not whole.
   """
   every = base.points(sweep)
-  if index is not None and not 0 <= index < len(every):
-    raise UserError(f"--index: {index} is none of the {len(every)} jobs of {sweep.name}, 0 to {len(every) - 1}")
+  base.check_index(sweep, index)
   if index is not None and not read_manifest(place.corpus).complete:
     raise UserError(f"{place.corpus}: the corpus is unfinished; make it first, with --corpus_alone")
   _check_writable(place.folder)
@@ -76,15 +75,16 @@ def run_sweep(sweep: Sweep, place: Place, index: int | None = None) -> list[str]
   return diverged
 
 
-def run_point(experiment: config.Experiment, directory: Path) -> None:
-  """One training, its cost and its evaluations; nothing where these are there."""
+def run_point(experiment: config.Experiment, directory: Path, counted: bool = True) -> None:
+  """One training, its evaluations and, if it is to be counted, its cost; nothing where these are there."""
   if (directory / workdir.SUMMARY).exists():
     provenance.refuse_other_training(directory, experiment.values)
     print(f"{directory}: measured already")
     return
   for stage in ("corpus", "train"):
     stages.run(experiment, directory, stage)
-  workdir.write_json(directory / COST, training_cost(experiment, directory))
+  if counted:
+    workdir.write_json(directory / COST, training_cost(experiment, directory))
   stages.run(experiment, directory, "evaluate")
 
 

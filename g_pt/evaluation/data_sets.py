@@ -27,6 +27,7 @@ from g_pt.corpus.store import Corpus
 from g_pt.evaluation import rivals
 from g_pt.evaluation.alignment import alignment_by_network
 from g_pt.evaluation.base import Context, Result
+from g_pt.evaluation.recitation import mean_distance, recitation
 from g_pt.family_gpt import FamilyGPT
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
@@ -58,7 +59,8 @@ class OneSet(NamedTuple):
   data: Any
   told: Known
   theta: Float[Array, "net parameter"]  # initial ones, that no training has seen
-  ends: dict[str, Float[np.ndarray, "net"]]  # by metric, on final images, after whole runs by the recipe
+  trained: Float[Array, "net parameter"]  # the same after whole runs by the recipe
+  ends: dict[str, Float[np.ndarray, "net"]]  # what they do then on final images
 
   def gpt(self, metric: str, told: Known | None = None) -> GPT:
     """Its G.pt; `told`: of another data set."""
@@ -96,8 +98,8 @@ def one_set(model: FamilyGPT, name: str, kind: str, data: Any, networks: int, se
   theta = baselines.fresh_networks(task, seed, networks)
   rates, decay = jnp.full(len(theta), recipe.learning_rate), jnp.asarray(recipe.decay(data))
   key, saved = stream(seed, "evaluate", "data_sets", "runs", name), jnp.asarray([0, recipe.steps(data)])
-  ends = _training(task, recipe)(data, theta, rates, decay, key, saved)[-1]
-  return OneSet(name, kind, model, data, gpt.told[0], theta, jax.device_get(gpt.evaluate(ends, "final")))
+  trained = _training(task, recipe)(data, theta, rates, decay, key, saved)[-1]
+  return OneSet(name, kind, model, data, gpt.told[0], theta, trained, jax.device_get(gpt.evaluate(trained, "final")))
 
 
 @functools.lru_cache
@@ -126,16 +128,15 @@ def ask(
 
 
 def one_update(
-  one: OneSet, metric: str, key: Array, told: Known | None = None
-) -> dict[str, dict[str, Float[np.ndarray, "net"]]]:
-  """By part what each network does on recorded and on final images after a sample prompted for the task's best.
+  one: OneSet, metric: str, key: Array, told: Known | None = None, theta: Float[Array, "net parameter"] | None = None
+) -> Float[Array, "net parameter"]:
+  """A sample for each network (None: the data set's own) that is prompted for the task's best.
 
   What lies beyond the model's range of prompts is brought to its bound.
   """
-  gpt = one.gpt(metric, told)
-  own, prompt = gpt.evaluate(one.theta)[metric], gpt.task.metric(metric).best_prompt
-  theta = gpt.update(one.theta, own, jnp.full(len(own), prompt), key)
-  return {part: jax.device_get(gpt.evaluate(theta, part)) for part in ("recorded", "final")}
+  gpt, theta = one.gpt(metric, told), one.theta if theta is None else theta
+  prompt = gpt.task.metric(metric).best_prompt
+  return gpt.update(theta, gpt.evaluate(theta)[metric], jnp.full(len(theta), prompt), key)
 
 
 def probe(sets: Sequence[OneSet], prompts: int, key: Array, weights: PyTree) -> float:
@@ -160,31 +161,40 @@ def _judged(
   context: Context, one: OneSet, other: Known, settings: Settings
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
   """A row of the summary, and arrays for figures; `other` is what is told of another data set."""
-  metrics, key = list(one.model.statistics.prompt_ranges), context.key("data_sets", "ask", one.name)
-  before = one.gpt(metrics[0]).evaluate(one.theta, "final")
+  metrics = list(one.model.statistics.prompt_ranges)
   row: dict[str, Any] = {"name": one.name, "kind": one.kind, "metrics": {}}
   arrays = {}
   controls = {"another data set": other, "permuted classes": permuted(one.told, _next_class(one.told))}
   for metric in metrics:
-    found = ask(one, metric, settings.prompts, key)
-    best = one_update(one, metric, key)
+    ask_key, update_key = (context.key("data_sets", what, one.name) for what in ("ask", "one_update"))
+    found = ask(one, metric, settings.prompts, ask_key)
+    after = one_update(one, metric, update_key)
+    best = {part: jax.device_get(one.gpt(metric).evaluate(after, part)) for part in ("recorded", "final")}
     arrays |= {f"{metric}.prompted": found.prompted, f"{metric}.achieved": found.numbers[metric]}
     arrays |= {f"{metric}.one_update.{part}": values[metric] for part, values in best.items()}
     of_each = alignment_by_network(found.prompted, found.numbers[metric])
     row["metrics"][metric] = {
-      "start": float(before[metric].mean()),
+      "start": float(one.gpt(metric).evaluate(one.theta, "final")[metric].mean()),
       "end": float(one.ends[metric].mean()),
       "alignment": float(of_each.mean()),
       "interval": mean_interval(of_each),
       "one_update": {name: float(best["final"][name].mean()) for name in metrics},
+      "recitation": _recitation(one, metric, after, context.key("data_sets", "one_start", one.name)),
     }
     if one.kind != "training":
       row["metrics"][metric]["controls"] = {
-        name: _control(one, metric, settings.prompts, key, known) for name, known in controls.items()
+        name: _control(one, metric, settings.prompts, (ask_key, update_key), known) for name, known in controls.items()
       }
   if one.kind != "training" and settings.compared:
     row["rivals"] = _rivals(context, one, arrays)
   return row, arrays
+
+
+def _recitation(one: OneSet, metric: str, after: Float[Array, "net parameter"], key: Array) -> dict[str, float]:
+  spec, first = one.model.task.spec, jnp.repeat(one.theta[:1], len(one.theta), axis=0)
+  of_one = one_update(one, metric, key, theta=first)
+  found = recitation(spec, *map(np.asarray, (one.theta, after, one.trained, of_one)))
+  return found | {"ends": mean_distance(spec, np.asarray(one.trained))}
 
 
 def _rivals(context: Context, one: OneSet, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -212,8 +222,9 @@ def _next_class(told: Known) -> Int[np.ndarray, "class"]:
   return np.roll(np.arange(len(told.share)), 1)
 
 
-def _control(one: OneSet, metric: str, prompts: int, key: Array, told: Known) -> dict[str, float]:
-  found = ask(one, metric, prompts, key, told)
+def _control(one: OneSet, metric: str, prompts: int, keys: tuple[Array, Array], told: Known) -> dict[str, float]:
+  """What comes of the prompts where something else is told; keys are those of prompts and of one update."""
+  found = ask(one, metric, prompts, keys[0], told)
+  best = one.gpt(metric).evaluate(one_update(one, metric, keys[1], told), "final")
   of_each = alignment_by_network(found.prompted, found.numbers[metric])
-  best = one_update(one, metric, key, told)["final"]
   return {"alignment": float(of_each.mean()), "one_update": float(best[metric].mean())}

@@ -10,6 +10,7 @@ import numpy as np
 
 from g_pt.evaluation import alignment, novelty
 from g_pt.evaluation.base import Context, Recorded, Result
+from g_pt.evaluation.recitation import mean_distance
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
 from g_pt.generator import SampleConfig
@@ -63,7 +64,7 @@ def run(context: Context, settings: Settings) -> Result:
     "chosen": {"temperature": own.temperature, "evaluations": own.steps},
     "networks": settings.networks,
     "prompt": context.gpt.metric.best_prompt,
-    "ends_apart": novelty.mean_distance(spec, ends),
+    "ends_apart": mean_distance(spec, ends),
     "rows": rows,
   }
   return Result(summary, {})
@@ -86,6 +87,6 @@ def _row(context: Context, settings: Settings, config: SampleConfig, judge: Judg
       for part in SHARED_PARTS
     },
     "one_update": {"recorded": float(metric.mean()), "final": float(context.metric(updated, "final").mean())},
-    "apart": novelty.mean_distance(spec, np.asarray(of_one)),
+    "apart": mean_distance(spec, np.asarray(of_one)),
     "novel_performant": share,
   }

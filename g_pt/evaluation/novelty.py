@@ -17,9 +17,10 @@ import numpy as np
 from g_pt.chunks import in_chunks, measured_at_once
 from g_pt.evaluation import without_model
 from g_pt.evaluation.base import Context, Recorded, Result
+from g_pt.evaluation.recitation import mean_distance, recitation
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
-from g_pt.parameters import ParameterSpec, matching
+from g_pt.parameters import matching
 from g_pt.parameters.units import DIFFUSED_STD
 from g_pt.tasks.base import SHARED_PARTS
 
@@ -202,26 +203,14 @@ def _novel_performant(context: Context, judged: dict[str, Judged], median_distan
 def _recitation(
   context: Context, starts: Recorded, kinds: dict[str, Float[np.ndarray, "net parameter"]]
 ) -> dict[str, float]:
-  """Whether different starts get different networks: mean distances, and how far a sample goes the run's own way."""
+  """As `recitation` measures it; beside it the distance between training ends."""
   spec, prompt = context.gpt.task.spec, context.gpt.metric.best_prompt
   first = jnp.repeat(starts.theta[:1], _COMPARED, axis=0)
   own = jnp.repeat(starts.metric[:1], _COMPARED)
   of_one = context.update(first, prompt, context.key("novelty", "one_start"), own)
-  ends = np.asarray(context.ends(context.split.test[: len(starts.theta)]).theta)
-  step, run = kinds["samples"] - np.asarray(starts.theta), ends - np.asarray(starts.theta)
-  cosine = np.sum(step * run, axis=1) / (np.linalg.norm(step, axis=1) * np.linalg.norm(run, axis=1))
-  return {
-    "different_starts": mean_distance(spec, kinds["samples"][:_COMPARED]),
-    "one_start": mean_distance(spec, np.asarray(of_one)),
-    "ends": mean_distance(spec, kinds["training"][:_COMPARED]),
-    "cosine": float(cosine.mean()),
-  }
-
-
-def mean_distance(spec: ParameterSpec, theta: Float[np.ndarray, "net parameter"]) -> float:
-  """Of all pairs of networks, aligned."""
-  away = matching.distances(spec, theta, theta)
-  return float(away[np.triu_indices(len(theta), 1)].mean())
+  ends = context.ends(context.split.test[: len(starts.theta)]).theta
+  found = recitation(spec, *map(np.asarray, (starts.theta, kinds["samples"], ends, of_one)), compared=_COMPARED)
+  return found | {"ends": mean_distance(spec, kinds["training"][:_COMPARED])}
 
 
 def _ensemble(context: Context, theta: Float[np.ndarray, "net parameter"], part: str) -> dict[str, float]:
