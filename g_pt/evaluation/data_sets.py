@@ -24,6 +24,7 @@ from g_pt import progress
 from g_pt.bootstrap import mean_interval
 from g_pt.corpus.generate import group_key
 from g_pt.corpus.store import Corpus
+from g_pt.errors import UserError
 from g_pt.evaluation import rivals
 from g_pt.evaluation.alignment import alignment_by_network
 from g_pt.evaluation.base import Context, Result
@@ -77,18 +78,33 @@ def drawn_sets(
   return [one_set(model, f"{kind} set {group}", kind, data, networks, seed) for group, data in of_each]
 
 
-def chosen_sets(
-  context: Context, training: int, test: int, held_out: Sequence[str], networks: int
-) -> list[OneSet]:
-  """So many of the corpus's data sets and of unseen mixes, at most, and sources by their names."""
+class Chosen(NamedTuple):
+  """Data sets to judge a model on, and by name why a source could not be had."""
+
+  sets: list[OneSet]
+  left_out: dict[str, str]
+
+
+def chosen_sets(context: Context, training: int, test: int, held_out: Sequence[str], networks: int) -> Chosen:
+  """So many of the corpus's data sets and of unseen mixes, at most, and sources by their names.
+
+  A source that cannot be had here, as its fonts or files are missing, is left out with
+  a line that says so: what was trained for an hour is judged by the others.
+  """
   model, split, seed = context.family, context.split, context.seed
   assert model is not None
   sets = drawn_sets(model, context.corpus, split.train, "training", training, networks, seed)
   sets += drawn_sets(model, context.corpus, split.test, "test", test, networks, seed)
+  left_out = {}
   for name in held_out:
-    data = jax.device_get(model.whole(name, context.key("data_sets", "source", name)))
+    try:
+      data = jax.device_get(model.whole(name, context.key("data_sets", "source", name)))
+    except UserError as error:
+      left_out[name] = str(error)
+      print(f"{name}: left out: {error}")
+      continue
     sets.append(one_set(model, name, "held out", data, networks, seed))
-  return sets
+  return Chosen(sets, left_out)
 
 
 def one_set(model: FamilyGPT, name: str, kind: str, data: Any, networks: int, seed: int) -> OneSet:
@@ -147,14 +163,17 @@ def probe(sets: Sequence[OneSet], prompts: int, key: Array, weights: PyTree) -> 
 
 def run(context: Context, settings: Settings) -> Result:
   """Each data set by itself, and means over those of each kind."""
-  sets = chosen_sets(context, settings.training_sets, settings.test_sets, settings.held_out, settings.networks)
+  sets, left_out = chosen_sets(
+    context, settings.training_sets, settings.test_sets, settings.held_out, settings.networks
+  )
   told, arrays = [], {}
   for number, one in enumerate(progress.track(sets, desc="data sets", unit="set")):
     other = sets[number - 1].told
     row, own = _judged(context, one, other, settings)
     told.append(row)
     arrays |= {f"{number}.{name}": value for name, value in own.items()}
-  return Result({"networks": settings.networks, "prompts": settings.prompts, "sets": told}, arrays)
+  counts = {"networks": settings.networks, "prompts": settings.prompts}
+  return Result(counts | {"sets": told, "left_out": left_out}, arrays)
 
 
 def _judged(

@@ -39,7 +39,7 @@ class Settings(Base):
 
 def run(context: Context, settings: Settings) -> Result:
   """By data set and count what each way gets, mean loss and error on final images."""
-  sets = chosen_sets(context, 0, settings.test_sets, settings.held_out, settings.networks)
+  sets, left_out = chosen_sets(context, 0, settings.test_sets, settings.held_out, settings.networks)
   told = []
   with progress.bar(len(sets) * (len(settings.counts) + 1), desc="few examples", unit="set") as shown:
     for one in sets:
@@ -49,7 +49,7 @@ def run(context: Context, settings: Settings) -> Result:
         counts.append({"count": count, "ways": _ways(context, one, count)})
         shown.update()
       told.append({"name": one.name, "kind": one.kind, "counts": counts})
-  return Result({"networks": settings.networks, "sets": told}, {})
+  return Result({"networks": settings.networks, "sets": told, "left_out": left_out}, {})
 
 
 def _ways(context: Context, one: OneSet, count: int) -> dict[str, Any]:
