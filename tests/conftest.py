@@ -115,7 +115,8 @@ def family_values():
   values.train.update(log_every=10, checkpoint_every=10, probe_every=20, history=2)
   values.train.pairs.of_a_set = 4
   values.sample.steps = 3
-  values.evaluate.data_sets.update(networks=2, prompts=3, training_sets=1, test_sets=1, held_out=("digits",))
+  values.evaluate.data_sets.update(networks=2, prompts=3, training_sets=1, test_sets=1)
+  values.evaluate.data_sets.held_out = ("digits", "no_such_set")
   values.evaluate.few_examples.update(networks=2, counts=(2,), test_sets=1)
   values.optimizers.update(networks=2, tuning_networks=2, points=4)
   values.mesh.data = 1

@@ -53,6 +53,8 @@ PATHS = (
   ("evaluate", "data_sets", "source", "test"),
   ("evaluate", "data_sets", "runs", "test"),
   ("evaluate", "data_sets", "ask", "test"),
+  ("evaluate", "data_sets", "one_update", "test"),
+  ("evaluate", "data_sets", "one_start", "test"),
   ("evaluate", "data_sets", "gaussian", "test"),
   ("evaluate", "few_examples", "tuning"),
   ("evaluate", "few_examples", "choosing"),

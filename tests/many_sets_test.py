@@ -47,9 +47,12 @@ def test_evaluation_tells_of_every_kind_of_data_set(directory):
     for numbers in one["metrics"].values():
       assert np.isfinite([numbers["alignment"], *numbers["one_update"].values()]).all()
       assert numbers["end"] < numbers["start"]
+      told = numbers["recitation"]
+      assert 0 < told["one_start"] < told["different_starts"] and told["ends"] > 0 and -1 < told["cosine"] < 1
     assert ("rivals" in one) == (one["kind"] != "training")
   rivals = sets[2]["rivals"]
   assert rivals["nesterov"]["test_loss"]["test_loss"] < 0.5 and rivals["linear discriminants"]["test_error"] < 10
+  assert list(summary["data_sets"]["left_out"]) == ["no_such_set"]
   (few,) = summary["few_examples"]["sets"]
   assert [one["count"] for one in few["counts"]] == [2, 400]
   assert few["counts"][1]["ways"]["descent"]["test_error"] < 20
@@ -57,7 +60,8 @@ def test_evaluation_tells_of_every_kind_of_data_set(directory):
 
 def test_the_report_shows_them(directory):
   page = (directory / workdir.REPORT).read_text()
-  for text in ("Data sets that it has never seen", "From few images", "permuted classes", "One update, then descent"):
+  headings = ("Data sets that it has never seen", "From few images")
+  for text in (*headings, "permuted classes", "One update, then descent", "Left out: no_such_set"):
     assert text in page
 
 

@@ -38,7 +38,7 @@ _OPTIMIZERS = ("#1F78B4", "#009E73", "#CC79A7", "#868C95", "#56B4E9", "#E69F00")
 _DRAWN = 24  # networks, one by one
 _FRAMES, _TILES, _SHADES = 8, 4, 32
 # A white card reads on light and dark pages alike; the same data are the same file.
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
   "figure.facecolor": "white",
   "savefig.facecolor": "white",
   "svg.hashsalt": "g_pt",
@@ -205,7 +205,7 @@ def as_svg(figure: Figure) -> bytes:
 
 def draw(workdirs: Mapping[str, Path], out: Path) -> list[Path]:
   """Writes every picture, or none: UserError where an evaluation is missing or a picture is too large."""
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     every = list(workdirs.values())
     drawn: dict[str, Any] = {
       "alignment": as_svg(alignment(every)),

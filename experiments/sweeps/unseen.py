@@ -33,8 +33,16 @@ from experiments.sweeps.run import run_point
 from g_pt import command, config, workdir
 from g_pt.report import table
 from g_pt.report.base import Table
+from g_pt.tasks import family
 
 TABLE = "table.json"
+_STEPS, _SETS, _RUNS = 800, 768, 8  # of the default: steps, data sets of its training runs, runs of each
+NAMES = {  # of axes, for people
+  "task": "sources",
+  "corpus.used_runs": "data sets of the corpus",
+  "model.width": "weights of the model",
+  "train.steps": "steps of training",
+}
 _KINDS = {"training": "sets of the corpus", "test": "unseen mixes"}
 
 
@@ -44,12 +52,12 @@ def get_sweep() -> Sweep:
     experiment="unseen_data",
     axes={
       "task": ("mixes_8x8:digits", "mixes_8x8:digits,mnist"),  # the default has CIFAR-10 in grey, too
-      "corpus.used_runs": (64, 256, 1024),  # 8 of a data set; the default has 6,144
+      "corpus.used_runs": tuple(_RUNS * sets for sets in (8, 32, 128)),
       "model.width": (16, 32, 128),  # the default is 64
-      "train.steps": (200, 400, 1600),  # the default has 800 here
+      "train.steps": (200, 400, 1600),
     },
     overrides={
-      "train.steps": 800,
+      "train.steps": _STEPS,
       "train.probe_every": 0,
       "train.history": 0,
       "evaluate.experiments": ("data_sets", "corpus", "model"),
@@ -81,6 +89,18 @@ def row(point: Point, directory: Path) -> dict[str, Any]:
     "value": point.value,
     "parameters": summary["model"]["parameters"],
   } | {"sets": means}
+
+
+def size_on(axis: str, row: dict[str, Any]) -> int:
+  """Where a measured point lies on an axis, as a number of what `NAMES` says."""
+  value = row["value"] if row["axis"] == axis else None
+  if axis == "task":
+    return len(family.SOURCES) if value is None else value.count(",") + 1
+  if axis == "model.width":
+    return row["parameters"]
+  if value is None:
+    return {"corpus.used_runs": _SETS, "train.steps": _STEPS}[axis]
+  return value // _RUNS if axis == "corpus.used_runs" else value
 
 
 def table_of(rows: Sequence[dict[str, Any]]) -> Table:

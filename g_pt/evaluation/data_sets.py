@@ -185,7 +185,7 @@ def _judged(
   arrays = {}
   controls = {"another data set": other, "permuted classes": permuted(one.told, _next_class(one.told))}
   for metric in metrics:
-    ask_key, update_key = (context.key("data_sets", what, one.name) for what in ("ask", "one_update"))
+    ask_key, update_key = context.key("data_sets", "ask", one.name), context.key("data_sets", "one_update", one.name)
     found = ask(one, metric, settings.prompts, ask_key)
     after = one_update(one, metric, update_key)
     best = {part: jax.device_get(one.gpt(metric).evaluate(after, part)) for part in ("recorded", "final")}

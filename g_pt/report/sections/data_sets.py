@@ -28,6 +28,7 @@ def section(found: Evaluated, view: View) -> Section:
     "Prompts run from where whole runs end to a network's own value; one update is prompted for the best. With the "
     "statistics of another data set, or with classes permuted, it must fail."
   )
+  caption += "".join(f" Left out: {name} ({why})." for name, why in found.summary["left_out"].items())
   return Section("Data sets that it has never seen", caption, drawn)
 
 
@@ -54,7 +55,7 @@ def tables(found: Evaluated, view: View) -> tuple[Table, ...]:
   of_metric = tuple(
     _numbers(sets, name, label) for name in sets[0]["metrics"] if (label := view.label(name)) is not None
   )
-  return (*of_metric, _rivals([one for one in sets if "rivals" in one], view))
+  return (*of_metric, _recitation(sets, view), _rivals([one for one in sets if "rivals" in one], view))
 
 
 def keys(found: Evaluated, view: View) -> tuple[Key, ...]:
@@ -91,6 +92,15 @@ def _numbers(sets: Sequence[dict[str, Any]], metric: str, label: str) -> Table:
     )
   header = ("", "start", "one update", "whole runs", "alignment", "90 % interval", *_CONTROLS)
   return Table(f"By {label}, on final images; alignment with what is told of the data set, or of", header, tuple(rows))
+
+
+def _recitation(sets: Sequence[dict[str, Any]], view: View) -> Table:
+  kinds = ("different_starts", "one_start", "ends", "cosine")
+  rows = tuple(
+    (one["name"], *(words.number(one["metrics"][view.name]["recitation"][kind]) for kind in kinds)) for one in sets
+  )
+  header = ("", "samples of different starts", "samples of one start", "ends of whole runs", "cosine with the own run")
+  return Table("Mean distances between networks, units matched", header, rows)
 
 
 def _rivals(sets: Sequence[dict[str, Any]], view: View) -> Table:
