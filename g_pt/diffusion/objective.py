@@ -13,7 +13,9 @@ from g_pt.diffusion.schedule import Schedule, q_sample
 # (noised x_t, timestep) -> the model's estimate of x_0
 Denoiser = Callable[[Float[Array, "batch x"], Float[Array, "batch"]], Float[Array, "batch x"]]
 PREDICTIONS = ("x0", "noise")
-_LARGE_DIFFERENCE = 0.2  # of losses, in nats
+# Differences beyond which more counts in proportion: of losses, in nats, and of shares of examples that are wrong.
+_LARGE_LOSS, _LARGE_ERROR = 0.2, 0.1
+_SOFT = 0.2  # width of a step, in units of a network's usual distance between classes
 
 
 def x0_of_noise(schedule: Schedule, step, xt: Float[Array, "batch x"], noise: Float[Array, "batch x"]):
@@ -57,17 +59,43 @@ def divergence(
 def loss_difference(
   labels: Int[Array, "example"], target: Float[Array, "example class net"], estimate: Float[Array, "example class net"]
 ) -> Float[Array, "net"]:
-  """How much the estimate's cross-entropy with the labels is above or below the target's, d in nats, as a loss.
+  """How much the estimate's cross-entropy with the labels, in nats, is above or below the target's, as a loss.
 
-  It is half of d squared for a small d, and goes on as a line where d is large
-  (pseudo-Huber), as by few images nothing can be done about some. An estimate that
-  lies between many possible targets is worse than each of them, though it is near to
-  all: of its divergence that is a small part, of what was prompted it is all.
+  An estimate that lies between many possible targets is worse than each of them,
+  though it is near to all: of its divergence that is a small part, of what was
+  prompted it is all.
   """
   places = labels[:, None, None]
 
   def loss(logits: Float[Array, "example class net"]) -> Float[Array, "net"]:
     return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits, axis=1), places, axis=1)[:, 0], axis=0)
 
-  apart = (loss(estimate) - loss(target)) / _LARGE_DIFFERENCE
-  return _LARGE_DIFFERENCE**2 * (jnp.sqrt(1 + apart**2) - 1)
+  return _size(loss(estimate) - loss(target), _LARGE_LOSS)
+
+
+def error_difference(
+  labels: Int[Array, "example"], target: Float[Array, "example class net"], estimate: Float[Array, "example class net"]
+) -> Float[Array, "net"]:
+  """The same by the share of examples that a network gets wrong.
+
+  A step has no slope: an example counts as wrong by the logistic function of how far
+  its right class is behind the next, in units of what is usual for that network.
+  """
+  right = (labels[:, None] == jnp.arange(target.shape[1])[None])[:, :, None]
+
+  def wrong(logits: Float[Array, "example class net"]) -> Float[Array, "net"]:
+    # By its place: the slope of a maximum looks for what equals it, which may be reckoned twice and rounded apart.
+    next_best = jnp.argmax(jnp.where(right, -jnp.inf, logits), axis=1, keepdims=True)
+    behind = jnp.take_along_axis(logits, next_best, axis=1)[:, 0] - jnp.sum(jnp.where(right, logits, 0.0), axis=1)
+    usual = jnp.sqrt(jnp.mean(jax.lax.stop_gradient(behind) ** 2, axis=0, keepdims=True))
+    return jnp.mean(jax.nn.sigmoid(behind / (_SOFT * usual + 1e-6)), axis=0)
+
+  return _size(wrong(estimate) - wrong(target), _LARGE_ERROR)
+
+
+def _size(apart: Float[Array, "net"], large: float) -> Float[Array, "net"]:
+  """Half of the square of what is small, and a line where it is large (pseudo-Huber).
+
+  By few images nothing can be done about some differences.
+  """
+  return large**2 * (jnp.sqrt(1 + (apart / large) ** 2) - 1)

@@ -14,7 +14,7 @@ import optax
 from g_pt import sharding
 from g_pt.corpus.families import Drawn, FamilySource, draw_of_sets
 from g_pt.corpus.pairs import Pairs, PairsConfig, PairSource, draw_pairs, permuted
-from g_pt.diffusion.objective import divergence, loss_difference
+from g_pt.diffusion.objective import divergence, error_difference, loss_difference
 from g_pt.family_generator import FamilyGenerator
 from g_pt.fields import Settings, limited
 from g_pt.generator import Generator
@@ -24,7 +24,8 @@ from g_pt.tasks.base import Task
 from g_pt.train.muon import muon
 
 OPTIMIZERS = ("adamw", "muon")
-_LOSS_DIFFERENCE = 20.0  # how much the difference of losses counts, a divergence counting 1
+# By the metric that is prompted, how much the difference in it counts, a divergence counting 1.
+_COMPARED = {"test_loss": (20.0, loss_difference), "test_error": (60.0, error_difference)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,19 +90,29 @@ def _kernels(weights: PyTree) -> PyTree:
   return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", weights)
 
 
+class Asked(NamedTuple):
+  """By which metric networks are prompted, and the labels that it can be told by."""
+
+  metrics: tuple[str, ...]
+  by: Float[Array, "metric"]  # 1 for the one that is asked for, 0 for the others
+  labels: Int[Array, "example"]
+
+
 def behaviour_loss(
   task: Task,
   config: TrainConfig,
   inputs: Float[Array, "example ..."],
-  labels: Int[Array, "example"] | None,
   target: Float[Array, "net parameter"],
   estimate: Float[Array, "net parameter"],
+  asked: Asked | None = None,
 ) -> Float[Array, "net"]:
-  """Weighted divergence of each pair of networks on inputs that they share; with labels, of their losses too."""
+  """Weighted divergence of pairs of networks on inputs that they share, and their difference in what is asked for."""
   outputs = [task.network.apply(population.stack(task.spec, theta), inputs) for theta in (target, estimate)]
   apart = divergence(*outputs)
-  if labels is not None:
-    apart = apart + _LOSS_DIFFERENCE * loss_difference(labels, *outputs)
+  if asked is not None:
+    for name, share in zip(asked.metrics, asked.by):
+      weight, difference = _COMPARED[name]
+      apart = apart + share * weight * difference(asked.labels, *outputs)
   return config.behaviour * apart
 
 
@@ -153,19 +164,18 @@ class Step:
     pairs, told = (drawn.pairs, (drawn.told, drawn.by)) if isinstance(drawn, Drawn) else (drawn, ())
     loss, estimate = self.generator.denoising_loss(weights, pairs, key, *told)
     if self.config.behaviour:
-      inputs = self._inputs(drawn, data, fold(key, "inputs"))
-      loss = loss + behaviour_loss(self.task, self.config, *inputs, pairs.target, estimate)
+      inputs, asked = self._inputs(drawn, data, fold(key, "inputs"))
+      loss = loss + behaviour_loss(self.task, self.config, inputs, pairs.target, estimate, asked)
     return jnp.mean(loss)
 
-  def _inputs(
-    self, drawn: Pairs | Drawn, data: Any, key: Array
-  ) -> tuple[Float[Array, "example ..."], Int[Array, "example"] | None]:
-    """Of the data set, drawn anew each time, with their labels where these are known; all classes are as likely."""
+  def _inputs(self, drawn: Pairs | Drawn, data: Any, key: Array) -> tuple[Float[Array, "example ..."], Asked | None]:
+    """Of the data set, drawn anew each time, all classes as likely; and what is asked for, where labels are known."""
     count, draw = self.config.behaviour_inputs, self.task.training.inputs
     if isinstance(drawn, Drawn):
       classes, of_each, _ = drawn.inputs.shape
       chosen = jax.random.randint(key, (count,), 0, classes * of_each)
-      return drawn.inputs.reshape(classes * of_each, -1)[chosen], chosen // of_each
+      asked = Asked(tuple(self.task.measurement.metrics), drawn.by, chosen // of_each)
+      return drawn.inputs.reshape(classes * of_each, -1)[chosen], asked
     if draw is None:
       raise ValueError(f"train.behaviour: the task {self.task.name!r} has no inputs to compare networks on")
     return draw(data, key, count), None

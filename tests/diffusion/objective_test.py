@@ -9,7 +9,15 @@ import pytest
 from scipy.special import pseudo_huber, rel_entr, softmax
 from sklearn.metrics import log_loss
 
-from g_pt.diffusion.objective import PREDICTIONS, denoising_loss, divergence, loss_difference, random_steps, x0_of_noise
+from g_pt.diffusion.objective import (
+  PREDICTIONS,
+  denoising_loss,
+  divergence,
+  error_difference,
+  loss_difference,
+  random_steps,
+  x0_of_noise,
+)
 from g_pt.diffusion.schedule import make_schedule, q_sample
 
 GOLDEN = dict(np.load(pathlib.Path(__file__).parents[1] / "golden" / "diffusion.npz"))
@@ -95,3 +103,28 @@ def test_losses_are_compared_by_their_means():
   apart = np.abs(mean_loss(np.float64(estimate)) - mean_loss(np.float64(target)))
   np.testing.assert_allclose(loss_difference(labels, target, estimate), pseudo_huber(0.2, apart), rtol=1e-3)
   np.testing.assert_allclose(loss_difference(labels, target, target + 2.0), 0.0, atol=1e-6)
+
+
+def test_errors_are_compared_by_their_shares():
+  """Networks that are wrong on some of ten examples, clearly: by a step and by its soft form they are alike."""
+  labels = jnp.asarray([0, 1] * 5)
+  right = np.eye(2)[labels]
+
+  def logits(*wrong):
+    flipped = np.arange(10)[:, None] < np.asarray(wrong)[None]
+    return jnp.asarray(np.where(flipped[:, None], 1 - right[:, :, None], right[:, :, None]), jnp.float32)
+
+  found = error_difference(labels, logits(0, 5, 3), logits(4, 5, 2))
+  np.testing.assert_allclose(found, pseudo_huber(0.1, np.array([0.4, 0.0, 0.1])), rtol=0.03, atol=1e-7)
+  np.testing.assert_allclose(error_difference(labels, logits(3), 7 * logits(3)), 0.0, atol=1e-6)
+
+
+def test_an_error_can_be_mended():
+  """Networks of no confidence, too, have a slope of it that is finite."""
+  logits = jnp.asarray(np.random.default_rng(0).normal(size=(12, 3, 1)), jnp.float32)
+  labels = jnp.asarray([0, 1, 2] * 4)
+  target = 5 * jnp.eye(3)[labels][:, :, None]
+  slope = jax.grad(lambda x: error_difference(labels, target, x).sum())(logits)
+  after = error_difference(labels, target, logits - 10 * slope)
+  assert after < error_difference(labels, target, logits)
+  assert np.isfinite(jax.grad(lambda x: error_difference(labels, target, x).sum())(jnp.zeros_like(logits))).all()

@@ -83,7 +83,7 @@ def behaviour(toy, config):
   def behaviour(weight, target, estimate, key):
     settings = dataclasses.replace(config, behaviour=weight, behaviour_inputs=30)
     inputs = toy.training.inputs(data, key, settings.behaviour_inputs)
-    return behaviour_loss(toy, settings, inputs, None, target, estimate)
+    return behaviour_loss(toy, settings, inputs, target, estimate)
 
   return behaviour
 
