@@ -212,7 +212,8 @@ def _judged(
 def _recitation(one: OneSet, metric: str, after: Float[Array, "net parameter"], key: Array) -> dict[str, float]:
   spec, first = one.model.task.spec, jnp.repeat(one.theta[:1], len(one.theta), axis=0)
   of_one = one_update(one, metric, key, theta=first)
-  found = recitation(spec, *map(np.asarray, (one.theta, after, one.trained, of_one)))
+  start, sample, end, of_one = map(np.asarray, (one.theta, after, one.trained, of_one))
+  found = recitation(spec, start, sample, end, of_one)
   return found | {"ends": mean_distance(spec, np.asarray(one.trained))}
 
 
