@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from experiments.results import unseen_figure
 import g_pt
 from g_pt import config, stages, trained, workdir
 from g_pt.errors import ConfigError, UserError
@@ -56,6 +57,12 @@ def test_evaluation_tells_of_every_kind_of_data_set(directory):
   (few,) = summary["few_examples"]["sets"]
   assert [one["count"] for one in few["counts"]] == [2, 400]
   assert few["counts"][1]["ways"]["descent"]["test_error"] < 20
+
+
+def test_the_readme_s_picture_shows_those_that_no_corpus_has(directory):
+  (panel,) = unseen_figure.drawn(directory).axes
+  drawn = {line.get_label() for line in panel.lines}
+  assert {"1 unseen mixes", "perfect"} < drawn and any(label.startswith("digits: ") for label in drawn)
 
 
 def test_the_report_shows_them(directory):

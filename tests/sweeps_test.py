@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.results import scaling as scaling_results
+from experiments.results import unseen_figure
 from experiments.sweeps import base, report, run, scaling, unseen
 from experiments.sweeps.base import Published, Sweep
 from experiments.sweeps.cost import flop_of_step
@@ -272,6 +273,21 @@ def test_a_sweep_over_data_sets_has_a_row_a_point(family_values, family_workdir,
   assert row["name"] == "steps=10" and set(row["sets"]) == {"sets of the corpus", "unseen mixes"}
   with pytest.raises(UserError, match="--index: 2 is none of the 2 jobs of unseen, 0 to 1"):
     unseen.main([f"--workdir={tmp_path}", "--index=2"])
+
+
+def test_points_of_a_sweep_over_data_sets_lie_where_their_axis_says(tmp_path):
+  every = base.points(unseen.get_sweep())
+  rows = [
+    {"name": point.name, "axis": point.axis, "value": point.value, "parameters": 1000 + number}
+    | {"sets": {"fashion_mnist": {"alignment": 0.9, "one_update": 0.7, "end": 0.6}}}
+    for number, point in enumerate(every)
+  ]
+  workdir.write_json(tmp_path / unseen.TABLE, {"rows": rows})
+  panels = unseen_figure.curves(tmp_path).axes
+  found = {panel.get_xlabel(): panel.lines[0].get_xdata().tolist() for panel in panels}
+  assert found.pop("weights of the model")[0] == 1000 and len(found) == 3
+  assert found["sources"] == [1, 2, 3] and found["steps of training"] == [200, 400, 800, 1600]
+  assert found["data sets of the corpus"] == [8, 32, 128, 768]
 
 
 def test_other_sources_have_a_corpus_of_their_own(tmp_path):

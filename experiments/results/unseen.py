@@ -18,7 +18,7 @@ _HEAD = (
   "linear, quadratic discriminants | alignment: loss, error | another set's statistics, permuted classes | command |\n"
   f"|{'---|' * 10}"
 )
-_OF_FEW = ("one update", "one update, then descent", "descent", "linear discriminants", "logistic regression")
+OF_FEW = ("one update", "one update, then descent", "descent", "linear discriminants", "logistic regression")
 
 
 def _mean(sets: Sequence[dict[str, Any]], *path: str) -> float:
@@ -89,7 +89,7 @@ def few_table() -> str:
       lines += [
         f"| {size} {one['name']}, images of a class | {' | '.join(str(x['count']) for x in counts)} |",
         f"|{'---|' * (len(counts) + 1)}",
-        *(_of_few(way, [x["ways"] for x in counts]) for way in _OF_FEW),
+        *(_of_few(way, [x["ways"] for x in counts]) for way in OF_FEW),
         "",
       ]
   return "\n".join(lines).rstrip()

@@ -17,21 +17,22 @@ from matplotlib.figure import Figure
 import numpy as np
 
 from experiments.results import figures
+from experiments.results.unseen import OF_FEW
 from experiments.sweeps import unseen
 from g_pt import command, workdir
 from g_pt.report import axes, marks, words
 from g_pt.report.axes import common_range
 
-_WAYS = ("one update", "one update, then descent", "descent", "linear discriminants", "logistic regression")
 _NAMES = {"fashion_mnist": "Fashion-MNIST", "letters": "letters from fonts"}
 
 
 def drawn(directory: Path) -> Figure:
   """Means of each data set that was held out or is an unseen mix, and curves of the held-out source with few images."""
   found, few = (figures.evaluation(directory, name) for name in ("data_sets", "few_examples"))
-  figure, (left, *others) = figures.panels(1 + len(_held_out(few.summary["sets"])), width=4.9)
+  held_out = _held_out(few.summary["sets"])
+  figure, (left, *others) = figures.panels(1 + len(held_out), width=4.9)
   _alignment(left, found)
-  for panel, one in zip(others, _held_out(few.summary["sets"])):
+  for panel, one in zip(others, held_out):
     _few(panel, one)
   return figure
 
@@ -66,7 +67,7 @@ def _alignment(panel: Any, found: Any) -> None:
 
 def _few(panel: Any, one: dict[str, Any]) -> None:
   counts = [row["count"] for row in one["counts"]]
-  for way, (colour, *_) in zip(_WAYS, axes.styles(len(_WAYS))):
+  for way, (colour, *_) in zip(OF_FEW, axes.styles(len(OF_FEW))):
     values = [row["ways"][way]["test_loss"] for row in one["counts"]]
     there = [(count, value) for count, value in zip(counts, values) if value is not None]
     main = {"color": marks.GPT, "linewidth": 2.4} if way == "one update" else {"color": colour, "linewidth": 1.4}

@@ -45,7 +45,7 @@ class TrainConfig(Settings):
   clip_norm: float = limited(1.0, above=0)  # of the gradient over all weights
   average_decay: float = limited(0.999, least=0, below=1)  # of the moving average of weights that is sampled from
   # Weight of the divergence between outputs of the target and of its estimate, on that many training inputs a batch; of
-  # many data sets, also of the difference of their losses on these.
+  # many data sets, also of their difference in the metric that is prompted.
   behaviour: float = limited(0.0, least=0)
   behaviour_inputs: int = limited(64, least=1)
   pairs: PairsConfig = PairsConfig()
