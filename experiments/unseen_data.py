@@ -9,9 +9,8 @@ of its blocks.
 
   command   python main.py --config=experiments/unseen_data.py --workdir=runs/unseen_data
   data      scikit-learn's digits, MNIST and CIFAR-10 in grey, 8x8 pixels; held out are Fashion-MNIST and letters
-  time      two CPU cores (EPYC, AVX-512), other programs beside: corpus 0.7 minutes, what is told of data sets 4 (0.3
-            with nothing beside), training 15.9 (0.34 s a step while one other training ran); evaluation 12 more, mostly
-            rivals
+  time      two CPU cores (EPYC, AVX-512), nothing beside: corpus 0.7 minutes, training 15.1 (a step 0.37 to 0.43 s; the
+            rest compiling and probes); evaluation 11 more, mostly rivals
   expect    on Fashion-MNIST, final images: prompt alignment 0.993 by loss, 0.971 by error; one update, prompted for
             0.05, takes fresh networks from 2.34 to 0.720 and 24.0 %, where whole runs end at 0.662; the same network
             trained on Gaussian images of the same statistics ends at 0.718, tuned linear discriminants at 0.758,

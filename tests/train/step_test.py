@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from g_pt.corpus.pairs import Pairs, draw_pairs
+from g_pt.diffusion.objective import error_difference, loss_difference
 from g_pt.keys import fold
 from g_pt.parameters.symmetry import permutation_index
-from g_pt.train.step import OPTIMIZERS, behaviour_loss, make_optimizer
+from g_pt.tasks import population
+from g_pt.train.step import OPTIMIZERS, Asked, behaviour_loss, make_optimizer
 
 NETWORKS = 6
 
@@ -104,6 +106,24 @@ def test_each_network_is_compared_with_its_own_target(networks, behaviour):
   loss = behaviour(1.0, start, start.at[2].set(other[2]), jax.random.key(2))
   assert loss[2] > 0.05
   np.testing.assert_allclose(np.delete(loss, 2), 0.0, atol=1e-6)
+
+
+def test_networks_are_compared_in_what_is_asked_for_alone(toy, config, networks):
+  """Beside their divergence; the largest difference in the one metric is not that in the other."""
+  data, settings = toy.load(None), dataclasses.replace(config, behaviour=1.0)
+  inputs = toy.training.inputs(data, jax.random.key(2), 30)
+  outputs = [toy.network.apply(population.stack(toy.spec, theta), inputs) for theta in networks]
+  labels = jnp.arange(30) % outputs[0].shape[1]
+
+  def beside(by):
+    asked = Asked(("test_loss", "test_error"), jnp.asarray(by), labels)
+    return behaviour_loss(toy, settings, inputs, *networks, asked) - behaviour_loss(toy, settings, inputs, *networks)
+
+  by_loss, by_error = loss_difference(labels, *outputs), error_difference(labels, *outputs)
+  for by, wanted in (((1.0, 0.0), by_loss), ((0.0, 1.0), by_error)):
+    found = beside(by)
+    np.testing.assert_allclose(found / found.sum(), wanted / wanted.sum(), rtol=1e-3, atol=1e-5)
+  assert not np.allclose(by_loss / by_loss.sum(), by_error / by_error.sum(), rtol=0.05)
 
 
 def test_inputs_are_drawn_anew_by_the_key(networks, behaviour):
