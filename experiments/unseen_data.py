@@ -82,7 +82,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.train.update(optimizer="muon", learning_rate=6e-3, warmup_steps=50)
   config.train.update(behaviour=30.0, behaviour_inputs=64, average_decay=0.99)
   config.train.pairs.update(bins=8, initial_fraction=0.6, of_a_set=8)
-  config.sample.update(steps=5, temperature=0.5, stop=0.2)
+  config.sample.update(steps=7, temperature=0.25, stop=0.2)
   for evaluation in (config.evaluate.data_sets, config.evaluate.few_examples):
     evaluation.held_out = ("fashion_mnist", "letters")
   if variant == "mnist_size":

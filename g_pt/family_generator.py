@@ -26,8 +26,8 @@ from g_pt.tasks.graph import Graph
 from g_pt.tasks.known import Known, nothing_known, some_examples
 from g_pt.tasks.layers import flat_of, layers_of
 
-# Of pairs that are noised from the model's own estimates: size of the noise, as sampled at that temperature, and weight
-# of the squared error, in units of what pure noise tells of x_0.
+# Of pairs that are noised from the model's own estimates: size of the noise, at least as much as is sampled with, and
+# weight of the squared error, in units of what pure noise tells of x_0.
 _OWN_NOISE, _OWN_WEIGHT = 0.5, 0.25
 _OWN_SECOND = 0.6  # share of them that are noised from an estimate of an estimate
 
