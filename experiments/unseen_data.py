@@ -78,7 +78,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.corpus.update(runs=6272, checkpoints=16, group_size=8, validation_runs=64, test_runs=64)
   config.corpus.recipe.update(learning_rate=0.1, train_examples=500)
   config.diffusion.schedule = "cosine"
-  config.train.update(steps=2000, batch_size=96, microbatches=6)
+  config.train.update(steps=2400, batch_size=96, microbatches=6, classes=(3, 20))
   config.train.update(optimizer="muon", learning_rate=6e-3, warmup_steps=50)
   config.train.update(behaviour=30.0, behaviour_inputs=64, average_decay=0.99)
   config.train.pairs.update(bins=8, initial_fraction=0.6, of_a_set=8)
@@ -93,7 +93,7 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.corpus.recipe.update(epochs=2)
     config.model.update(width=16, edge_width=8, depth=1)
     config.train.update(steps=40, batch_size=16, microbatches=2, log_every=10, checkpoint_every=20, probe_every=20)
-    config.train.update(optimizer="adamw", warmup_steps=5, history=2)
+    config.train.update(optimizer="adamw", warmup_steps=5, history=2, classes=(3,))
     config.train.pairs.of_a_set = 4
     config.evaluate.data_sets.update(networks=4, prompts=4, training_sets=1, test_sets=1, held_out=())
     config.evaluate.few_examples.update(networks=4, counts=(2,), test_sets=1, held_out=())

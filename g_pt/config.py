@@ -128,8 +128,10 @@ def _known(experiments: tuple[str, ...], task: Task) -> tuple[str, ...]:
 
 
 def _check_family(experiment: Experiment) -> None:
-  """What is chosen within runs, and read along the way, is of one data set."""
+  """What is chosen within runs, and read along the way, is of one data set; other numbers of classes are of many."""
   if tasks.get(experiment.task).draw is None:
+    if experiment.train.classes:
+      raise ConfigError("train.classes: for tasks of many data sets alone")
     return
   split = experiment.split
   if any(value is not None for value in (split.only_up_to, split.used_checkpoints)):

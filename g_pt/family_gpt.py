@@ -133,7 +133,7 @@ class FamilyGPT:
 @functools.lru_cache
 def _for_classes(generator: FamilyGenerator, name: str, classes: int) -> tuple[Task, FamilyGenerator]:
   """One of each, so that what is compiled for them serves again."""
-  task = family.task(name, classes)
+  task = family.task(family.with_classes(name, classes))
   return task, dataclasses.replace(generator, spec=task.spec)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,10 @@ from g_pt.corpus.generate import manifest_of, open_matching
 from g_pt.corpus.storage import Place, place_of
 from g_pt.corpus.store import Corpus
 from g_pt.errors import UserError
+from g_pt.tasks import family
 from g_pt.tasks.base import Task
+
+_FURTHER_RUNS = 1 / 4  # of those of a corpus, how many a further one has
 
 
 class Job(NamedTuple):
@@ -35,6 +39,23 @@ class Job(NamedTuple):
     """Beside a corpus in a folder, where other models find the curves; those of one in a bucket stay in the workdir."""
     place = self.corpus_path
     return (place if isinstance(place, Path) else self.directory) / workdir.OPTIMIZERS
+
+  @property
+  def further(self) -> tuple[Job, ...]:
+    """Of many data sets, the same for each further number of classes, with a smaller corpus inside the first one's."""
+    return tuple(map(self._with_classes, self.experiment.train.classes))
+
+  def _with_classes(self, classes: int) -> Job:
+    experiment, corpus, place = self.experiment, self.experiment.corpus, self.corpus_path
+    runs = max(1, int(_FURTHER_RUNS * corpus.runs) // corpus.group_size) * corpus.group_size
+    name = f"classes_{classes}"
+    other = dataclasses.replace(
+      experiment,
+      task=family.with_classes(experiment.task, classes),
+      corpus=dataclasses.replace(corpus, runs=runs),
+      corpus_path=str(place / name) if isinstance(place, Path) else f"{place}/{name}",
+    )
+    return self._replace(experiment=other)
 
   def begin(self) -> None:
     """Writes down what runs; a stage calls it once it has refused what does not fit."""

@@ -1,21 +1,26 @@
-"""What training needs of an experiment whose networks are for many data sets, one a group of runs."""
+"""What training needs of an experiment whose networks are for many data sets, one a group of runs.
+
+With `train.classes` there are networks of other numbers of classes, too, each from a
+corpus of its own, all of whose runs are for training.
+"""
 
 from __future__ import annotations
 
 import jax
-from jaxtyping import Float, PyTree
+from jaxtyping import Float, Int, PyTree
 import numpy as np
 
 from g_pt import family_gpt, processes, progress, trained
 from g_pt.corpus.families import FamilySource, family_source
-from g_pt.corpus.family_statistics import measure_family_statistics
+from g_pt.corpus.family_statistics import measure_family_statistics, measure_ranges
 from g_pt.corpus.generate import group_key
-from g_pt.corpus.split import Split, census
+from g_pt.corpus.split import Split, census, sound
 from g_pt.corpus.store import Corpus
+from g_pt.errors import CorpusError
 from g_pt.evaluation import data_sets
 from g_pt.job import Job
-from g_pt.keys import stream
-from g_pt.one_set import Prepared
+from g_pt.keys import fold, stream
+from g_pt.one_set import Part, Prepared
 from g_pt.tasks.known import few_of, known_of
 
 _PROBED = 6  # validation sets whose alignment is measured while training goes on, at most
@@ -27,12 +32,16 @@ def prepare(job: Job, opened: Corpus, split: Split) -> Prepared:
   """Measures the corpus, and writes down all of the model but its weights."""
   experiment, directory = job.experiment, job.directory
   metrics, sources = tuple(job.task.measurement.metrics), job.load_data()
-  source = _source(job, opened, split, metrics, sources)
+  source = _source(job, opened, split.train, metrics, sources)
+  further = [(one.task, _further_source(one, metrics, sources)) for one in job.further]
   if processes.first():
     of_metric = source.values[:, metrics.index(experiment.metric)]
     counted = census(split, np.asarray(of_metric).reshape(-1, of_metric.shape[-1]))
     key = stream(experiment.seed, "statistics")
     statistics = measure_family_statistics(source, job.task.spec, metrics, experiment.train.pairs, counted, key)
+    for number, (task, other) in enumerate(further):
+      ranges = measure_ranges(other, task.spec, metrics, experiment.train.pairs, fold(key, "further", number))
+      statistics = statistics.widened(ranges)
     trained.write_family(directory, experiment.values, statistics)
   processes.wait("statistics")
   statistics = trained.read_family_statistics(directory)  # of all processes the same, to the last bit
@@ -47,14 +56,25 @@ def prepare(job: Job, opened: Corpus, split: Split) -> Prepared:
   def probe(weights: PyTree) -> dict[str, float]:
     return {"prompt_alignment": data_sets.probe(probed, settings.prompts, key, weights)}
 
-  return Prepared(model.generator, source, probe, None)
+  parts = ((model.for_classes(task.spec.shapes[-1][1]), source) for task, source in further)
+  return Prepared(model.generator, source, probe, None, tuple(Part(x.task, x.generator, source) for x, source in parts))
 
 
-def _source(job: Job, opened: Corpus, split: Split, metrics: tuple[str, ...], sources: PyTree) -> FamilySource:
+def _further_source(job: Job, metrics: tuple[str, ...], sources: PyTree) -> FamilySource:
+  opened = job.open_corpus()
+  runs = np.flatnonzero(sound(opened, job.experiment.split.largest_weight))
+  if not len(runs):
+    raise CorpusError(f"{opened.path}: none of its {opened.manifest.runs} runs is sound")
+  return _source(job, opened, runs, metrics, sources)
+
+
+def _source(
+  job: Job, opened: Corpus, used: Int[np.ndarray, "run"], metrics: tuple[str, ...], sources: PyTree
+) -> FamilySource:
   size = opened.manifest.group_size
-  sets = opened.groups_of(split.train)
+  sets = opened.groups_of(used)
   runs = (sets[:, None] * size + np.arange(size)[None]).ravel()
-  sound = np.isin(runs, split.train).reshape(len(sets), size)
+  is_used = np.isin(runs, used).reshape(len(sets), size)
   theta = opened.read(opened.theta, runs)
   values = np.stack([opened.read(opened.metrics[name], runs) for name in metrics])
 
@@ -64,7 +84,7 @@ def _source(job: Job, opened: Corpus, split: Split, metrics: tuple[str, ...], so
   drawn = jax.jit(lambda key: job.task.data_of(sources, key).train)
   told, rng = [], np.random.default_rng(job.experiment.seed)
   classes = job.task.spec.shapes[-1][1]
-  for group in progress.track(sets.tolist(), desc="data sets", unit="set"):
+  for group in progress.track(sets.tolist(), desc=f"data sets, {classes} classes", unit="set"):
     train = jax.device_get(drawn(group_key(job.experiment.seed, group)))
     few = few_of(train.labels, int(rng.choice(_FEW)), rng)
     told.append(
@@ -76,5 +96,5 @@ def _source(job: Job, opened: Corpus, split: Split, metrics: tuple[str, ...], so
     told,
     [job.task.metric(name) for name in metrics],
     job.experiment.train.pairs,
-    sound,
+    is_used,
   )

@@ -26,17 +26,21 @@ from g_pt.family_gpt import FamilyGPT
 from g_pt.job import Job
 from g_pt.plugins import PLUGINS
 from g_pt.report import page
+from g_pt.train.loop import Lesson
 from g_pt.train.loop import train as run_training
 from g_pt.train.step import Step
 
 
 def corpus(job: Job) -> None:
   """Trains the small networks whose checkpoints are the data."""
-  if exists(job.corpus_path):
-    job.open_corpus()
+  wanted = (job, *job.further)
+  for one in wanted:
+    if exists(one.corpus_path):
+      one.open_corpus()
   job.begin()
-  experiment = job.experiment
-  generate(job.task, experiment.recipe, experiment.corpus, experiment.seed, job.load_data(), job.corpus_path)
+  for one in wanted:
+    experiment = one.experiment
+    generate(one.task, experiment.recipe, experiment.corpus, experiment.seed, one.load_data(), one.corpus_path)
 
 
 def train(job: Job) -> None:
@@ -50,9 +54,10 @@ def train(job: Job) -> None:
   split = split_runs(opened, experiment.split)
   job.begin()
   kind = one_set if job.task.draw is None else many_sets
-  prepared = kind.prepare(job, opened, split)
-  step = Step(job.task, prepared.generator, experiment.train, sharding.make_mesh(experiment.mesh))
-  run_training(step, prepared.source, experiment.seed, directory, prepared.probe, prepared.data)
+  prepared, mesh = kind.prepare(job, opened, split), sharding.make_mesh(experiment.mesh)
+  step = Step(job.task, prepared.generator, experiment.train, mesh)
+  further = [Lesson(Step(part.task, part.generator, experiment.train, mesh), part.source) for part in prepared.further]
+  run_training(step, prepared.source, experiment.seed, directory, prepared.probe, prepared.data, further)
 
 
 def evaluate(job: Job) -> None:

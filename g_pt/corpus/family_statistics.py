@@ -25,6 +25,27 @@ from g_pt.tasks.layers import layers_of
 _SETS, _PAIRS = 64, 32  # data sets that are measured, and pairs of each
 
 
+class Ranges(NamedTuple):
+  """Of a corpus, by the names of its metrics, what bounds prompts and starts."""
+
+  prompts: Mapping[str, PromptRange]
+  starts: Mapping[str, StartRange]
+
+  def joined(self, other: Ranges) -> Ranges:
+    """What is in either."""
+    prompts = {
+      name: PromptRange(min(one.low, other.prompts[name].low), max(one.high, other.prompts[name].high))
+      for name, one in self.prompts.items()
+    }
+    starts = {name: _joined(one, other.starts[name]) for name, one in self.starts.items()}
+    return Ranges(prompts, starts)
+
+
+def _joined(one: StartRange, other: StartRange) -> StartRange:
+  size = {name: max(rms, other.size[name]) for name, rms in one.size.items()}
+  return StartRange(min(one.low, other.low), max(one.high, other.high), size)
+
+
 class FamilyStatistics(NamedTuple):
   """Bounds are by the names of the metrics, in the order in which a model takes these."""
 
@@ -32,6 +53,11 @@ class FamilyStatistics(NamedTuple):
   prompt_ranges: Mapping[str, PromptRange]
   start_ranges: Mapping[str, StartRange]
   census: Census
+
+  def widened(self, ranges: Ranges) -> FamilyStatistics:
+    """The same with what is in its bounds or in those."""
+    found = Ranges(self.prompt_ranges, self.start_ranges).joined(ranges)
+    return self._replace(prompt_ranges=found.prompts, start_ranges=found.starts)
 
   def by(self, metric: str) -> Statistics:
     """What holds of one metric."""
@@ -44,20 +70,26 @@ def measure_family_statistics(
   """Of some data sets of `source`; `names` are those of its metrics.
 
   The scale is that of changes from the first checkpoint to those of the last two
-  thirds of a run, which are the largest that there are; what bounds starts is of
-  pairs, drawn as training draws them.
+  thirds of a run, which are the largest that there are.
   """
   set_key, pair_key = jax.random.split(key)
+  ranges = measure_ranges(source, spec, names, config, pair_key)
+  return FamilyStatistics(scale_of(_largest_changes(source, spec, set_key)), ranges.prompts, ranges.starts, census)
+
+
+def measure_ranges(
+  source: FamilySource, spec: ParameterSpec, names: tuple[str, ...], config: PairsConfig, key: Array
+) -> Ranges:
+  """What bounds starts is of pairs, drawn as training draws them."""
   starts_of = jax.jit(lambda source, key: draw_of_sets(source, config, key, _SETS, _PAIRS).pairs.start)
-  start = np.asarray(starts_of(source, pair_key)).reshape(-1, spec.size)
-  flat = _largest_changes(source, spec, set_key)
+  start = np.asarray(starts_of(source, key)).reshape(-1, spec.size)
   values, share = np.asarray(source.values), np.diff(np.asarray(source.share), prepend=0)
   prompts, starts = {}, {}
   for number, name in enumerate(names):
     earlier, targets = values[:, number, :, :-1], values[:, number, :, 1:]
     prompts[name] = PromptRange(*_quantiles(targets.ravel(), share[:, number].ravel()))
     starts[name] = measure_start_range(spec, start, earlier[np.isfinite(earlier)])
-  return FamilyStatistics(scale_of(flat), prompts, starts, census)
+  return Ranges(prompts, starts)
 
 
 def _largest_changes(source: FamilySource, spec: ParameterSpec, key: Array) -> Graph:

@@ -2,13 +2,16 @@
 
 `mixes_8x8:digits,mnist` draws from these sources alone: `digits`, `letters` (see
 g_pt.tasks.letters), or sets of TFDS by their names. What is not named is in no data set that is drawn.
+`mixes_8x8@3` has data sets of three classes, and networks for as many; without it there are ten.
 `mixes_8x8#776` is one data set as a task of its own: that of group 776 of a corpus
-of seed 0.
+of seed 0. All three together are `mixes_8x8@3:digits,mnist#776`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import functools
+from typing import NamedTuple
 
 import jax
 from jaxtyping import Array
@@ -24,69 +27,90 @@ _SIZES = mixes.Sizes(classes=10, train=400, test=100)
 _UNITS = 10
 
 
-def is_name(name: str) -> bool:
-  """Whether it is that of a family."""
-  return _parts(name)[0] in SIDES
+class _Named(NamedTuple):
+  """The parts of a name."""
+
+  size: str
+  classes: str  # these three are empty where the name says nothing of them
+  sources: str
+  number: str
+
+  @property
+  def sizes(self) -> mixes.Sizes:
+    """ValueError where the number of classes is none."""
+    if not self.classes:
+      return _SIZES
+    if not self.classes.isdecimal() or int(self.classes) < 2:
+      raise ValueError(f"{self.size}@{self.classes}: {self.classes!r} is not a number of classes from 2 on")
+    return _SIZES._replace(classes=int(self.classes))
 
 
-def _parts(name: str) -> tuple[str, str, str]:
-  """(size, sources, number of a data set), each but the first perhaps empty."""
+def _parts(name: str) -> _Named:
   family, _, number = name.partition("#")
   size, _, sources = family.partition(":")
-  return size, sources, number
+  size, _, classes = size.partition("@")
+  return _Named(size, classes, sources, number)
+
+
+def is_name(name: str) -> bool:
+  """Whether it is that of a family."""
+  return _parts(name).size in SIDES
 
 
 def side_of(name: str) -> int:
   """Pixels along an edge of the family's images."""
-  return SIDES[_parts(name)[0]]
+  return SIDES[_parts(name).size]
+
+
+def with_classes(name: str, classes: int) -> str:
+  """The name of the same family with so many classes."""
+  size, _, sources, number = _parts(name)
+  counted = f"@{classes}" if classes != _SIZES.classes else ""
+  return f"{size}{counted}" + (f":{sources}" if sources else "") + (f"#{number}" if number else "")
 
 
 @functools.lru_cache
-def task(name: str, classes: int = _SIZES.classes) -> Task:
-  """The family of that name, or one data set of it, see above; ValueError where its number is none.
-
-  With other `classes` it has networks for as many, but can draw no data sets.
-  """
-  _, named, number = _parts(name)
-  side, sources = side_of(name), tuple(named.split(",")) if named else SOURCES
+def task(name: str) -> Task:
+  """The family of that name, or one data set of it, see above; ValueError where one of its numbers is none."""
+  named = _parts(name)
+  sizes, side, number = named.sizes, side_of(name), named.number
+  sources = tuple(named.sources.split(",")) if named.sources else SOURCES
   if number and not number.isdecimal():
     raise ValueError(f"{name!r}: {number!r} is not the number of a data set")
-  widths = (_UNITS, classes)
+  widths = (_UNITS, sizes.classes)
+  all_sources = functools.partial(load, sources, side, sizes)
   return classifiers.task(
     name=name,
     classifier=networks.MLP(widths),
     hidden_layers=networks.mlp_hidden_layers(widths),
     input_shape=(side * side,),
-    load=functools.partial(_load_one, int(number), sources, side) if number else functools.partial(load, sources, side),
+    load=functools.partial(_load_one, int(number), sizes, all_sources) if number else all_sources,
     metrics={
       "test_loss": Metric(label="test loss (nats)", higher_is_better=False, best_prompt=0.05),
       "test_error": Metric(label="test error (%)", higher_is_better=False, best_prompt=2.0),
     },
     recipe=SupervisedRecipe(epochs=10, batch_size=128),
-    draw=None if number else draw,
+    draw=None if number else functools.partial(mixes.draw, sizes),
   )
 
 
-def load(sources: tuple[str, ...], side: int, data_dir: str | None = None) -> mixes.Sources:
-  """Their images; UserError where a source cannot be had, ConfigError where none has ten classes."""
+def load(sources: tuple[str, ...], side: int, sizes: mixes.Sizes, data_dir: str | None = None) -> mixes.Sources:
+  """Their images; UserError where a source cannot be had, ConfigError where they have too few classes together."""
   found = mixes.sources_of([_source(name, data_dir) for name in sources], side)
-  mixes.check(found, _SIZES)
+  mixes.check(found, sizes)
   return found
 
 
-def _load_one(number: int, sources: tuple[str, ...], side: int, data_dir: str | None = None) -> datasets.Images:
+def _load_one(
+  number: int, sizes: mixes.Sizes, load: Callable[[str | None], mixes.Sources], data_dir: str | None = None
+) -> datasets.Images:
   key = fold(stream(0, "corpus", "group", number), "data set")
-  return jax.device_get(jax.jit(draw)(load(sources, side, data_dir), key))
-
-
-def draw(sources: mixes.Sources, key: Array) -> datasets.Images:
-  """One data set."""
-  return mixes.draw(sources, _SIZES, key)
+  return jax.device_get(jax.jit(functools.partial(mixes.draw, sizes))(load(data_dir), key))
 
 
 def whole(name: str, source: str, data_dir: str | None, key: Array) -> datasets.Images:
-  """A source as it is, as networks of the family `name` take it; errors as of `load`."""
-  return mixes.whole(_source(source, data_dir), _SIZES, side_of(name), key)
+  """A source as it is, or its first classes, as networks of the family `name` take it; errors as of `load`."""
+  return mixes.whole(_source(source, data_dir), _parts(name).sizes, side_of(name), key)
 
 
 def _source(name: str, data_dir: str | None) -> datasets.Images:

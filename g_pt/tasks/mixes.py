@@ -1,11 +1,12 @@
-"""Data sets drawn from sources: ten classes, each of some source and in a view of its own, with labels in random order.
+"""Data sets drawn from sources: classes, each of some source and in a view of its own, with labels in random order.
 
 One architecture learns many data sets: the runs of a group share one, which
 follows from the group's key, so that no image need be kept in a corpus. A
 data set is one source as it is (a fifth), one source whose classes are turned
 and mirrored each in its own way (a fifth), a mix of classes of all (two), or of
 relatives: a few classes, each of which is there several times, warped each time
-in another way, so that some are near each other and some are far (a fifth). Each
+in another way, so that some are near each other and some are far (a fifth). Of more
+classes than any source has, there are only the last two kinds. Each
 has a contrast, half of the others a smooth warp, and pixels of mean 0 and deviation 1.
 """
 
@@ -30,7 +31,7 @@ VIEWS = 8  # turns and mirrorings of a square
 _CONTRAST = (0.7, 1.4)  # powers of pixels
 _WARP = 0.08  # of the side: deviation of how far a pixel moves
 _KNOTS = 3  # of a warp, along each axis
-_KINDS = 5  # a source as it is, a source in views, two of mixes, relatives
+_KINDS, _OF_ONE_SOURCE = 5, 2  # a source as it is, a source in views; two of mixes, relatives
 _ANCESTORS = (3, 8)  # of relatives, the second one more than there may be
 
 
@@ -89,12 +90,12 @@ def _as_bytes(images: np.ndarray) -> np.ndarray:
 
 def check(sources: Sources, sizes: Sizes) -> None:
   """Raises ConfigError where there are too few classes."""
-  there = int(np.max(np.asarray(sources.classes)))
+  there = int(np.sum(np.asarray(sources.classes)))
   if there < sizes.classes:
-    raise ConfigError(f"classes: {sizes.classes} of one source are wanted, the largest has {there}")
+    raise ConfigError(f"classes: {sizes.classes} are wanted, and the sources have {there}")
 
 
-def draw(sources: Sources, sizes: Sizes, key: Array) -> Images:
+def draw(sizes: Sizes, sources: Sources, key: Array) -> Images:
   """A data set; images are flat, and networks take them as they are."""
   class_key, image_key, look_key = jax.random.split(key, 3)
   drawn = _classes(sources, sizes.classes, class_key)
@@ -156,13 +157,13 @@ class Drawn(NamedTuple):
 
 def _classes(sources: Sources, count: int, key: Array) -> Drawn:
   kind_key, source_key, class_key, view_key = jax.random.split(key, 4)
-  kind = jax.random.randint(kind_key, (), 0, _KINDS)
-  relatives = kind == _KINDS - 1
   first, classes = jnp.asarray(sources.first), jnp.asarray(sources.classes)
+  kind = jax.random.randint(kind_key, (), jnp.where(classes.max() >= count, 0, _OF_ONE_SOURCE), _KINDS)
+  relatives = kind == _KINDS - 1
   source = jax.random.categorical(source_key, jnp.where(classes >= count, 0.0, -jnp.inf))
   every = jnp.arange(sources.train.count.shape[0])
   of_source = (every >= first[source]) & (every < first[source] + classes[source])
-  wanted = of_source | (kind > 1)
+  wanted = of_source | (kind >= _OF_ONE_SOURCE)
   chosen = jnp.argsort(jnp.where(wanted, jax.random.uniform(class_key, every.shape), 2.0))[:count]
   views = jax.random.randint(view_key, (count,), 0, VIEWS)
   number_key, ancestor_key = jax.random.split(view_key)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+import functools
 from pathlib import Path
 import time
 from typing import Any, NamedTuple
@@ -21,8 +22,21 @@ from g_pt.train.step import Step, TrainConfig, TrainState
 
 # The averaged weights -> numbers for the log.
 Probe = Callable[[PyTree], dict[str, float]]
+_Update = Callable[[TrainState], tuple[TrainState, dict[str, Array]]]
 
 _EARLIEST = 1 / 64  # share of a training after which its history begins
+
+
+class Lesson(NamedTuple):
+  """Further networks that a model learns from, of other shapes: a step of the same weights and settings."""
+
+  step: Step
+  source: FamilySource
+
+
+def turn(step: int, lessons: int) -> int:
+  """Whose turn it is at a step: every second one is the first lesson's, the others share the rest."""
+  return 0 if lessons == 1 or step % 2 else 1 + step // 2 % (lessons - 1)
 
 
 def train(
@@ -32,6 +46,7 @@ def train(
   directory: str | Path,
   probe: Probe | None = None,
   data: Any = None,
+  further: Sequence[Lesson] = (),
 ) -> PyTree:
   """Trains, or goes on from the last checkpoint in `directory`; returns the averaged weights.
 
@@ -48,6 +63,7 @@ def train(
     part = config.batch_size // config.microbatches
     sharding.check_batch("train.batch_size / train.microbatches", part, step.mesh)
   init, compiled = step.compiled()
+  others = [(one.step.compiled()[1], sharding.place(one.source, one.step.mesh)) for one in further]
   key, data = stream(seed, "train", "step"), sharding.place(data, step.mesh)
   with (
     Checkpoints(directory / workdir.CHECKPOINTS) as checkpoints,
@@ -63,7 +79,13 @@ def train(
       return state.average
     kept = Kept(checkpoints, history, directory)
     with feeding(step, source, key, int(state.step)) as fed:
-      return _loop(config, lambda state: compiled(next(fed), key, state, data), state, seconds, kept, preemption, probe)
+      updates = [lambda state: compiled(next(fed), key, state, data)]
+      updates += [functools.partial(_further_update, compiled, source, key) for compiled, source in others]
+      return _loop(config, updates, state, seconds, kept, preemption, probe)
+
+
+def _further_update(compiled: Callable[..., Any], source: FamilySource, key: Array, state: TrainState) -> Any:
+  return compiled(source, key, state, None)
 
 
 class Kept(NamedTuple):
@@ -82,7 +104,7 @@ def history_steps(config: TrainConfig) -> set[int]:
 
 def _loop(
   config: TrainConfig,
-  update: Callable[[TrainState], tuple[TrainState, dict[str, Array]]],
+  updates: Sequence[_Update],  # of each lesson
   state: TrainState,
   seconds: float,
   kept: Kept,
@@ -95,7 +117,7 @@ def _loop(
   try:
     with progress.bar(total=config.steps, initial=first, desc="train", unit="step") as bar:
       for step in range(first + 1, config.steps + 1):
-        state, values = update(state)
+        state, values = updates[turn(step, len(updates))](state)
         pending.add(step, values)
         last, shown = step == config.steps, {}
         if step % config.log_every == 0 or last:

@@ -28,7 +28,7 @@ def toys(toy):
     load=lambda data_dir: None,
     metrics=toy.measurement.metrics,
     recipe=dataclasses.replace(toy.training.recipe, epochs=4, batch_size=20),
-    draw=lambda sources, key: mixes.draw(sources, SIZES, key),
+    draw=lambda sources, key: mixes.draw(SIZES, sources, key),
   )
   return made, mixes.sources_of([source(0, 3), source(3, 5), source(8, 2)], SIDE)
 
@@ -82,5 +82,5 @@ def test_a_family_is_known_by_its_name():
 
 
 def test_sources_without_enough_classes_are_refused():
-  with pytest.raises(ConfigError, match="classes: 10 of one source are wanted, the largest has 5"):
+  with pytest.raises(ConfigError, match="classes: 10 are wanted, and the sources have 5"):
     mixes.check(mixes.sources_of([source(3, 5)], SIDE), family._SIZES)

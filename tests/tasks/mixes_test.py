@@ -31,7 +31,7 @@ def sources():
 @pytest.fixture(scope="module")
 def drawn(sources):
   """40 data sets, one behind the other."""
-  return jax.jit(jax.vmap(lambda key: mixes.draw(sources, SIZES, key)))(KEYS)
+  return jax.jit(jax.vmap(lambda key: mixes.draw(SIZES, sources, key)))(KEYS)
 
 
 def test_sources_stand_one_after_another(sources):
@@ -77,7 +77,7 @@ def test_relatives_of_one_class_are_warped_each_in_its_own_way(sources, monkeypa
   def distinct(relatives):
     drawn = mixes.Drawn(classes, jnp.zeros_like(classes), jnp.bool_(relatives))
     monkeypatch.setattr(mixes, "_classes", lambda *_: drawn)
-    return len(np.unique(np.round(mixes.draw(sources, SIZES, KEYS[1]).train.images, 3), axis=0))
+    return len(np.unique(np.round(mixes.draw(SIZES, sources, KEYS[1]).train.images, 3), axis=0))
 
   assert (distinct(False), distinct(True)) == (1, 3)
 
@@ -85,13 +85,13 @@ def test_relatives_of_one_class_are_warped_each_in_its_own_way(sources, monkeypa
 def test_training_and_test_images_are_of_different_pools(sources):
   """Nothing of the pool `test` moves what is drawn of `train`, and nothing of `train` is among the test images."""
   dark = sources._replace(test=sources.test._replace(images=np.zeros_like(sources.test.images)))
-  one, other = (mixes.draw(pools, SIZES, KEYS[0]) for pools in (sources, dark))
+  one, other = (mixes.draw(SIZES, pools, KEYS[0]) for pools in (sources, dark))
   np.testing.assert_array_equal(one.train.images, other.train.images)
   assert len(np.unique(other.final.images)) == 1 and len(np.unique(one.final.images)) > 1
 
 
 def test_a_data_set_follows_from_its_key(sources, drawn):
-  again = jax.jit(lambda key: mixes.draw(sources, SIZES, key))(KEYS[7])
+  again = jax.jit(lambda key: mixes.draw(SIZES, sources, key))(KEYS[7])
   np.testing.assert_allclose(again.train.images, drawn.train.images[7], atol=1e-5)
   assert len(np.unique(np.round(drawn.train.images[:, 0], 3), axis=0)) > 30
 
@@ -106,5 +106,5 @@ def test_views_are_the_eight_of_a_square():
 
 def test_too_few_classes_are_told_of(sources):
   mixes.check(sources, SIZES)
-  with pytest.raises(ConfigError, match="classes: 6 of one source are wanted, the largest has 5"):
-    mixes.check(sources, SIZES._replace(classes=6))
+  with pytest.raises(ConfigError, match="classes: 11 are wanted, and the sources have 10"):
+    mixes.check(sources, SIZES._replace(classes=11))
