@@ -83,7 +83,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.train.update(behaviour=30.0, behaviour_inputs=64, average_decay=0.99)
   config.train.pairs.update(bins=8, initial_fraction=0.6, of_a_set=8)
   config.sample.update(steps=7, temperature=0.25, stop=0.2)
-  for evaluation in (config.evaluate.data_sets, config.evaluate.few_examples):
+  for evaluation in (config.evaluate.data_sets, config.evaluate.few_examples, config.evaluate.class_counts):
     evaluation.held_out = ("fashion_mnist", "letters")
   if variant == "mnist_size":
     config.corpus.update(runs=2176)
@@ -97,6 +97,7 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.train.pairs.of_a_set = 4
     config.evaluate.data_sets.update(networks=4, prompts=4, training_sets=1, test_sets=1, held_out=())
     config.evaluate.few_examples.update(networks=4, counts=(2,), test_sets=1, held_out=())
+    config.evaluate.class_counts.update(networks=4, prompts=4, counts=(3,), test_sets=1, held_out=())
     config.optimizers.update(tuning_networks=2, points=8)
   elif variant != "default":
     raise ValueError(f"unseen_data: unknown variant {variant!r}; it is default, mnist_size, alone or smoke")

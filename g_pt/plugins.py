@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from g_pt.evaluation import (
   alignment,
+  class_counts,
   corpus,
   course,
   data_sets,
@@ -22,6 +23,7 @@ from g_pt.evaluation import (
 )
 from g_pt.report.base import SectionPlugin
 from g_pt.report.sections import alignment as alignment_section
+from g_pt.report.sections import class_counts as class_counts_section
 from g_pt.report.sections import corpus as corpus_section
 from g_pt.report.sections import course as course_section
 from g_pt.report.sections import data_sets as data_sets_section
@@ -62,6 +64,7 @@ PLUGINS: dict[str, Plugin] = {
   "extrapolation": Plugin(extrapolation, extrapolation_section, by_default=False),
   "data_sets": Plugin(data_sets, data_sets_section, sets=("many",)),
   "few_examples": Plugin(few_examples, few_examples_section, sets=("many",)),
+  "class_counts": Plugin(class_counts, class_counts_section, sets=("many",)),
   "corpus": Plugin(corpus, corpus_section, sets=("one", "many")),
   "model": Plugin(model, model_section, sets=("one", "many")),
 }

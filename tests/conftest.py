@@ -112,12 +112,13 @@ def family_values():
   values.corpus.recipe.update(epochs=2, train_examples=500)
   values.model.update(width=16, edge_width=8, depth=1, heads=2, frequencies=8)
   values.train.update(steps=20, batch_size=16, microbatches=2, learning_rate=3e-3, warmup_steps=5, behaviour=1.0)
-  values.train.update(log_every=10, checkpoint_every=10, probe_every=20, history=2)
+  values.train.update(log_every=10, checkpoint_every=10, probe_every=20, history=2, classes=(4,))
   values.train.pairs.of_a_set = 4
   values.sample.steps = 3
   values.evaluate.data_sets.update(networks=2, prompts=3, training_sets=1, test_sets=1)
   values.evaluate.data_sets.held_out = ("digits", "no_such_set")
   values.evaluate.few_examples.update(networks=2, counts=(2,), test_sets=1)
+  values.evaluate.class_counts.update(networks=2, prompts=3, counts=(3,), test_sets=1, held_out=("digits",))
   values.optimizers.update(networks=2, tuning_networks=2, points=4)
   values.mesh.data = 1
   return values.to_dict()

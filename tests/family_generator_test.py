@@ -27,12 +27,12 @@ BY = jnp.array([0.0, 1.0])
 SAMPLE = SampleConfig(steps=3)
 
 
-def task_of(toy):
-  """An MLP 9-4-3."""
+def task_of(toy, classes=CLASSES):
+  """An MLP 9-4-3, or with other classes."""
   return classifiers.task(
     name="units",
-    classifier=family.networks.MLP((4, CLASSES)),
-    hidden_layers=family.networks.mlp_hidden_layers((4, CLASSES)),
+    classifier=family.networks.MLP((4, classes)),
+    hidden_layers=family.networks.mlp_hidden_layers((4, classes)),
     input_shape=(PIXELS,),
     load=lambda data_dir: None,
     metrics=toy.measurement.metrics,

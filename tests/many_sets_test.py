@@ -11,6 +11,7 @@ from experiments.results import unseen_figure
 import g_pt
 from g_pt import config, stages, trained, workdir
 from g_pt.errors import ConfigError, UserError
+from g_pt.job import Job
 from tests.stages_test import changed
 
 
@@ -59,6 +60,30 @@ def test_evaluation_tells_of_every_kind_of_data_set(directory):
   assert few["counts"][1]["ways"]["descent"]["test_error"] < 20
 
 
+def test_networks_of_other_numbers_of_classes_are_judged(directory):
+  sets = json.loads((directory / workdir.SUMMARY).read_text())["class_counts"]["sets"]
+  assert [(one["count"], one["kind"]) for one in sets] == [(3, "test"), (3, "held out")]
+  for one in sets:
+    loss = one["metrics"]["test_loss"]
+    assert abs(loss["start"] - np.log(3)) < 0.2 and loss["end"] < loss["start"] and np.isfinite(loss["alignment"])
+
+
+def test_a_further_number_of_classes_has_a_corpus_of_its_own(family_values, family_workdir):
+  (further,) = Job(config.parse(family_values), family_workdir).further
+  opened = further.open_corpus()
+  assert opened.path == family_workdir / workdir.CORPUS / "classes_4" and opened.manifest.runs == 3
+  assert opened.manifest.parameters[-1][1][-1] == 4
+  first, last = (opened.read(opened.metrics["test_loss"])[:, place] for place in (0, -1))
+  assert (abs(first - np.log(4)) < 0.3).all() and (last < first).all()
+
+
+def test_bounds_are_wide_enough_for_every_number_of_classes(family_values, family_workdir):
+  (further,) = Job(config.parse(family_values), family_workdir).further
+  opened, found = further.open_corpus(), trained.read_family_statistics(family_workdir).start_ranges["test_loss"]
+  losses = opened.read(opened.metrics["test_loss"])[:, :-1]
+  assert found.low <= losses.min() + 1e-6 and found.high > np.log(10) - 0.2
+
+
 def test_the_readme_s_picture_shows_those_that_no_corpus_has(directory):
   (panel,) = unseen_figure.drawn(directory).axes
   drawn = {line.get_label() for line in panel.lines}
@@ -68,7 +93,7 @@ def test_the_readme_s_picture_shows_those_that_no_corpus_has(directory):
 def test_the_report_shows_them(directory):
   page = (directory / workdir.REPORT).read_text()
   headings = ("Data sets that it has never seen", "From few images")
-  for text in (*headings, "permuted classes", "One update, then descent", "Left out: no_such_set"):
+  for text in (*headings, "permuted classes", "One update, then descent", "Left out: no_such_set", "3 classes: digits"):
     assert text in page
 
 
@@ -167,6 +192,7 @@ def test_an_unknown_metric_is_said(model, images):
   [
     ("corpus.used_checkpoints", 2, "corpus: only_up_to and used_checkpoints are for tasks of one data set"),
     ("train.stream", True, "train.stream: a corpus of many data sets is held in memory"),
+    ("train.classes", (1,), "train.classes: 1 is less than 2"),
     ("corpus.runs", 50, "corpus.runs: 50 is not a multiple of group_size=3, the runs of a data set"),
     ("train.batch_size", 12, "train.batch_size: 12 is not a multiple of train.pairs.of_a_set=4 times microbatches=2"),
     ("diffusion.variable", "update", "diffusion: of a family of data sets, timesteps and schedule alone are set"),

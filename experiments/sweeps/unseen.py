@@ -66,6 +66,8 @@ def get_sweep() -> Sweep:
       "train.history": 0,
       "evaluate.experiments": ("data_sets", "corpus", "model"),
       "evaluate.data_sets.compared": False,
+      "evaluate.data_sets.training_sets": 4,
+      "evaluate.data_sets.test_sets": 4,
       "evaluate.data_sets.held_out": ("fashion_mnist",),  # letters are looked at by the experiment alone
     },
   )

@@ -1,0 +1,38 @@
+"""Other numbers of classes: alignment and one update on each data set, by metric."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from g_pt.report import words
+from g_pt.report.base import Key, Section, Table, View
+from g_pt.report.results import Evaluated
+
+
+def section(found: Evaluated, view: View) -> Section | None:
+  del view
+  if not found.summary["left_out"]:
+    return None  # the tables say it all
+  caption = " ".join(f"Left out: {name} ({why})." for name, why in found.summary["left_out"].items())
+  return Section("Other numbers of classes", caption)
+
+
+def tables(found: Evaluated, view: View) -> tuple[Table, ...]:
+  sets = found.summary["sets"]
+  labels = [(name, view.label(name)) for name in (sets[0]["metrics"] if sets else ())]
+  return tuple(_table(sets, name, label) for name, label in labels if label is not None)
+
+
+def _table(sets: list[dict[str, Any]], metric: str, label: str) -> Table:
+  header = ("", "start", "one update", "whole runs", "alignment")
+  rows = []
+  for one in sets:
+    numbers = one["metrics"][metric]
+    cells = (words.number(numbers[name]) for name in ("start", "one_update", "end", "alignment"))
+    rows.append((f"{one['count']} classes: {one['name']}", *cells))
+  return Table(f"By {label} and number of classes, on final images", header, tuple(rows))
+
+
+def keys(found: Evaluated, view: View) -> tuple[Key, ...]:
+  del found, view
+  return ()
