@@ -130,6 +130,7 @@ TABLES: dict[str, Callable[[], str]] = {
   "tpu": tpu.table,
   "unseen": unseen.table,
   "few": unseen.few_table,
+  "classes": unseen.classes_table,
 }
 
 

@@ -78,6 +78,25 @@ def table() -> str:
   return "\n".join(lines)
 
 
+def classes_table() -> str:
+  """By number of classes a row for unseen mixes, and for the first classes of each source that is in no corpus."""
+  lines = ["| classes of a data set | start | one update | whole runs | alignment: loss, error |", f"|{'---|' * 5}"]
+  for name, size in NAMES.items():
+    content = workdir.read_json(FOLDER / f"{name}.json")
+    sets = content["summaries"][0].get("class_counts", {"sets": []})["sets"] if content else []
+    rows: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    for one in sets:
+      rows.setdefault((one["count"], _KINDS.get(one["kind"], one["name"])), []).append(one)
+    lines += [_of_count(f"{size}: {count}, {label}", of_row) for (count, label), of_row in rows.items()]
+  return "\n".join(lines)
+
+
+def _of_count(label: str, sets: Sequence[dict[str, Any]]) -> str:
+  cells = [words.number(_mean(sets, "metrics", "test_loss", name)) for name in ("start", "one_update", "end")]
+  both = (words.number(_mean(sets, "metrics", metric, "alignment")) for metric in ("test_loss", "test_error"))
+  return f"| {' | '.join([label, *cells, ', '.join(both)])} |"
+
+
 def few_table() -> str:
   """Loss and error by images of a class, of each source that is in no corpus."""
   lines = []
