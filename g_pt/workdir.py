@@ -3,7 +3,8 @@
 config.json          the resolved configuration of the last stage that ran
 command.txt          the command that asked for it
 corpus/              checkpoints of small networks, unless corpus.path names another place; beside them
-                     optimizers/, the curves of hand-made optimizers
+                     optimizers/, the curves of hand-made optimizers, and classes_N/, corpora of networks with
+                     N classes, where a training of many data sets has further ones
 train.json           settings of the model, range of its prompts, census of its corpus
 units.npz            the model's units
 checkpoints/         of G.pt; history/ keeps its averaged weights at a few steps along the way
