@@ -87,7 +87,7 @@ def get_config(variant: str = "default") -> ConfigDict:
     evaluation.held_out = ("fashion_mnist", "letters")
   if variant == "mnist_size":
     config.corpus.update(runs=2176)
-    config.train.update(steps=800, classes=())
+    config.train.update(steps=800, classes=None)
     config.evaluate.experiments = ("data_sets", "few_examples", "corpus", "model")
   elif variant == "smoke":
     config.corpus.update(runs=48, checkpoints=4, validation_runs=8, test_runs=8)

@@ -130,9 +130,10 @@ def _known(experiments: tuple[str, ...], task: Task) -> tuple[str, ...]:
 def _check_family(experiment: Experiment) -> None:
   """What is chosen within runs, and read along the way, is of one data set; other numbers of classes are of many."""
   if tasks.get(experiment.task).draw is None:
-    if experiment.train.classes:
+    if experiment.train.classes is not None:
       raise ConfigError("train.classes: for tasks of many data sets alone")
     return
+  _check_classes(experiment)
   split = experiment.split
   if any(value is not None for value in (split.only_up_to, split.used_checkpoints)):
     raise ConfigError("corpus: only_up_to and used_checkpoints are for tasks of one data set")
@@ -145,6 +146,19 @@ def _check_family(experiment: Experiment) -> None:
   if train.batch_size % (train.pairs.of_a_set * train.microbatches):
     of_a_part = f"train.pairs.of_a_set={train.pairs.of_a_set} times microbatches={train.microbatches}"
     raise ConfigError(f"train.batch_size: {train.batch_size} is not a multiple of {of_a_part}")
+
+
+def _check_classes(experiment: Experiment) -> None:
+  """Each number of classes once, all of its runs in use."""
+  further = experiment.train.classes
+  if further is None:
+    return
+  own = tasks.get(experiment.task).spec.shapes[-1][-1]
+  for number in further:
+    if number == own or further.count(number) > 1:
+      raise ConfigError(f"train.classes: {number} is there twice; the task {experiment.task!r} itself has {own}")
+  if experiment.split.used_runs is not None:
+    raise ConfigError("corpus.used_runs: of further train.classes all runs are used; set these to none")
 
 
 def _check_behaviour(experiment: Experiment) -> None:

@@ -58,7 +58,7 @@ class FamilyGPT:
     Args:
       images: [example, row, column], perhaps with channels, or flat squares; bytes, or numbers. They become grey
         squares of the model's size, with mean 0 and deviation 1.
-      labels: classes from 0 on, any number of them; those of the corpus had ten.
+      labels: classes from 0 on, any number of them.
       test: (images, labels) that networks are measured on; None: the same as the model is told of.
       metric: what prompts ask for; None: as configured.
 

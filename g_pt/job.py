@@ -43,7 +43,7 @@ class Job(NamedTuple):
   @property
   def further(self) -> tuple[Job, ...]:
     """Of many data sets, the same for each further number of classes, with a smaller corpus inside the first one's."""
-    return tuple(map(self._with_classes, self.experiment.train.classes))
+    return tuple(map(self._with_classes, self.experiment.train.classes or ()))
 
   def _with_classes(self, classes: int) -> Job:
     experiment, corpus, place = self.experiment, self.experiment.corpus, self.corpus_path

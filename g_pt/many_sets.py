@@ -10,7 +10,7 @@ import jax
 from jaxtyping import Float, Int, PyTree
 import numpy as np
 
-from g_pt import family_gpt, processes, progress, trained
+from g_pt import family_gpt, processes, progress, sharding, trained
 from g_pt.corpus.families import FamilySource, family_source
 from g_pt.corpus.family_statistics import measure_family_statistics, measure_ranges
 from g_pt.corpus.generate import group_key
@@ -20,8 +20,11 @@ from g_pt.errors import CorpusError
 from g_pt.evaluation import data_sets
 from g_pt.job import Job
 from g_pt.keys import fold, stream
-from g_pt.one_set import Part, Prepared
+from g_pt.one_set import Prepared
+from g_pt.tasks.base import Task
 from g_pt.tasks.known import few_of, known_of
+from g_pt.train.loop import Lesson
+from g_pt.train.step import Step
 
 _PROBED = 6  # validation sets whose alignment is measured while training goes on, at most
 _TOLD = 128  # examples of a class that training keeps of each data set
@@ -33,13 +36,13 @@ def prepare(job: Job, opened: Corpus, split: Split) -> Prepared:
   experiment, directory = job.experiment, job.directory
   metrics, sources = tuple(job.task.measurement.metrics), job.load_data()
   source = _source(job, opened, split.train, metrics, sources)
-  further = [(one.task, _further_source(one, metrics, sources)) for one in job.further]
+  further = {one.task: _further_source(one, metrics, sources) for one in job.further}
   if processes.first():
     of_metric = source.values[:, metrics.index(experiment.metric)]
     counted = census(split, np.asarray(of_metric).reshape(-1, of_metric.shape[-1]))
     key = stream(experiment.seed, "statistics")
     statistics = measure_family_statistics(source, job.task.spec, metrics, experiment.train.pairs, counted, key)
-    for number, (task, other) in enumerate(further):
+    for number, (task, other) in enumerate(further.items()):
       ranges = measure_ranges(other, task.spec, metrics, experiment.train.pairs, fold(key, "further", number))
       statistics = statistics.widened(ranges)
     trained.write_family(directory, experiment.values, statistics)
@@ -56,8 +59,13 @@ def prepare(job: Job, opened: Corpus, split: Split) -> Prepared:
   def probe(weights: PyTree) -> dict[str, float]:
     return {"prompt_alignment": data_sets.probe(probed, settings.prompts, key, weights)}
 
-  parts = ((model.for_classes(task.spec.shapes[-1][1]), source) for task, source in further)
-  return Prepared(model.generator, source, probe, None, tuple(Part(x.task, x.generator, source) for x, source in parts))
+  mesh = sharding.make_mesh(experiment.mesh)
+
+  def lesson(task: Task, source: FamilySource) -> Lesson:
+    generator = model.for_classes(task.spec.shapes[-1][1]).generator
+    return Lesson(Step(task, generator, experiment.train, mesh), source)
+
+  return Prepared(model.generator, source, probe, None, tuple(lesson(*one) for one in further.items()))
 
 
 def _further_source(job: Job, metrics: tuple[str, ...], sources: PyTree) -> FamilySource:

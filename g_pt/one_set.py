@@ -20,20 +20,11 @@ from g_pt.family_generator import FamilyGenerator
 from g_pt.generator import Generator
 from g_pt.job import Job
 from g_pt.keys import stream
-from g_pt.tasks.base import Task
 from g_pt.train.feed import fits
-from g_pt.train.loop import Probe
+from g_pt.train.loop import Lesson, Probe
 
 # The most validation runs whose alignment is measured while training goes on.
 _PROBED = 24
-
-
-class Part(NamedTuple):
-  """Further networks that one model learns from, of other shapes."""
-
-  task: Task
-  generator: FamilyGenerator
-  source: FamilySource
 
 
 class Prepared(NamedTuple):
@@ -43,7 +34,7 @@ class Prepared(NamedTuple):
   source: PairSource | FamilySource | Stored
   probe: Probe
   data: Any  # the task's, where the loss looks at it
-  further: tuple[Part, ...] = ()
+  further: tuple[Lesson, ...] = ()
 
 
 def prepare(job: Job, opened: Corpus, split: Split) -> Prepared:

@@ -18,7 +18,7 @@ from g_pt.checkpointing import Checkpoints
 from g_pt.config import Experiment
 from g_pt.corpus.generate import generate
 from g_pt.corpus.manifest import exists
-from g_pt.corpus.split import split_runs
+from g_pt.corpus.split import check_complete, split_runs
 from g_pt.corpus.store import Corpus
 from g_pt.errors import UserError
 from g_pt.evaluation.base import Context
@@ -26,7 +26,6 @@ from g_pt.family_gpt import FamilyGPT
 from g_pt.job import Job
 from g_pt.plugins import PLUGINS
 from g_pt.report import page
-from g_pt.train.loop import Lesson
 from g_pt.train.loop import train as run_training
 from g_pt.train.step import Step
 
@@ -37,10 +36,11 @@ def corpus(job: Job) -> None:
   for one in wanted:
     if exists(one.corpus_path):
       one.open_corpus()
+  data = [one.load_data() for one in wanted]
   job.begin()
-  for one in wanted:
+  for one, of_one in zip(wanted, data):
     experiment = one.experiment
-    generate(one.task, experiment.recipe, experiment.corpus, experiment.seed, one.load_data(), one.corpus_path)
+    generate(one.task, experiment.recipe, experiment.corpus, experiment.seed, of_one, one.corpus_path)
 
 
 def train(job: Job) -> None:
@@ -52,12 +52,13 @@ def train(job: Job) -> None:
       print(f"{directory}: its weights were imported; there is nothing to train")
       return
   split = split_runs(opened, experiment.split)
+  for one in job.further:
+    check_complete(one.open_corpus())
   job.begin()
   kind = one_set if job.task.draw is None else many_sets
-  prepared, mesh = kind.prepare(job, opened, split), sharding.make_mesh(experiment.mesh)
-  step = Step(job.task, prepared.generator, experiment.train, mesh)
-  further = [Lesson(Step(part.task, part.generator, experiment.train, mesh), part.source) for part in prepared.further]
-  run_training(step, prepared.source, experiment.seed, directory, prepared.probe, prepared.data, further)
+  prepared = kind.prepare(job, opened, split)
+  step = Step(job.task, prepared.generator, experiment.train, sharding.make_mesh(experiment.mesh))
+  run_training(step, prepared.source, experiment.seed, directory, prepared.probe, prepared.data, prepared.further)
 
 
 def evaluate(job: Job) -> None:
@@ -113,13 +114,14 @@ def _make_evaluation(job: Job, name: str, context: Context) -> None:
 
 def _summary(job: Job, opened: Corpus, training_seconds: float) -> dict[str, Any]:
   """Of all evaluations that are there, for a script to read."""
+  further = [one.open_corpus() for one in job.further]
   found = {name: content for name in PLUGINS if (content := _evaluated(job, name)) is not None}
   return {
     "task": job.experiment.task,
     "metric": job.experiment.metric,
     **{name: content["summary"] for name, content in found.items()},
     "seconds": {
-      "corpus": round(opened.manifest.seconds, 1),
+      "corpus": round(sum(one.manifest.seconds for one in (opened, *further)), 1),
       "train": round(training_seconds, 1),
       "evaluate": round(sum(content["seconds"] for content in found.values()), 1),
     },

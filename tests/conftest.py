@@ -118,7 +118,7 @@ def family_values():
   values.evaluate.data_sets.update(networks=2, prompts=3, training_sets=1, test_sets=1)
   values.evaluate.data_sets.held_out = ("digits", "no_such_set")
   values.evaluate.few_examples.update(networks=2, counts=(2,), test_sets=1)
-  values.evaluate.class_counts.update(networks=2, prompts=3, counts=(3,), test_sets=1, held_out=("digits",))
+  values.evaluate.class_counts.update(networks=2, prompts=3, counts=(3, 11), test_sets=1, held_out=("digits",))
   values.optimizers.update(networks=2, tuning_networks=2, points=4)
   values.mesh.data = 1
   return values.to_dict()

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.results import unseen_figure
 import g_pt
-from g_pt import config, stages, trained, workdir
+from g_pt import config, provenance, stages, trained, workdir
 from g_pt.errors import ConfigError, UserError
 from g_pt.job import Job
 from tests.stages_test import changed
@@ -63,6 +63,9 @@ def test_evaluation_tells_of_every_kind_of_data_set(directory):
 def test_networks_of_other_numbers_of_classes_are_judged(directory):
   sets = json.loads((directory / workdir.SUMMARY).read_text())["class_counts"]["sets"]
   assert [(one["count"], one["kind"]) for one in sets] == [(3, "test"), (3, "held out")]
+  left_out = json.loads((directory / workdir.SUMMARY).read_text())["class_counts"]["left_out"]
+  assert list(left_out) == ["unseen mixes, 11 classes", "digits, 11 classes"]
+  assert left_out["unseen mixes, 11 classes"] == "mixes_8x8@11:digits: classes: 11 are wanted, and the sources have 10"
   for one in sets:
     loss = one["metrics"]["test_loss"]
     assert abs(loss["start"] - np.log(3)) < 0.2 and loss["end"] < loss["start"] and np.isfinite(loss["alignment"])
@@ -82,6 +85,39 @@ def test_bounds_are_wide_enough_for_every_number_of_classes(family_values, famil
   opened, found = further.open_corpus(), trained.read_family_statistics(family_workdir).start_ranges["test_loss"]
   losses = opened.read(opened.metrics["test_loss"])[:, :-1]
   assert found.low <= losses.min() + 1e-6 and found.high > np.log(10) - 0.2
+
+
+@pytest.fixture
+def copied(family_workdir, tmp_path):
+  return shutil.copytree(family_workdir, tmp_path / "workdir")
+
+
+def test_a_further_corpus_that_is_missing_or_unfinished_is_told_of_before_training(family_values, copied):
+  shutil.rmtree(copied / workdir.CHECKPOINTS)
+  (copied / workdir.TRAINED).unlink()
+  further, config_file = copied / workdir.CORPUS / "classes_4", copied / workdir.CONFIG
+  config_file.unlink()
+  manifest = further / "manifest.json"
+  manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"groups_done": []}))
+  with pytest.raises(UserError, match="classes_4: the corpus is unfinished"):
+    stages.run(config.parse(family_values), copied, "train")
+  shutil.rmtree(further)
+  with pytest.raises(UserError, match="classes_4"):
+    stages.run(config.parse(family_values), copied, "train")
+  assert not config_file.exists()
+
+
+def test_too_many_classes_are_told_of_before_a_corpus_is_made(family_values, tmp_path):
+  with pytest.raises(ConfigError, match="mixes_8x8@11:digits: classes: 11 are wanted, and the sources have 10"):
+    stages.run(changed(family_values, "train.classes", (11,)), tmp_path, "corpus")
+  assert not (tmp_path / workdir.CORPUS).exists()
+
+
+def test_models_of_before_there_were_further_classes_stay_valid(family_values, copied):
+  values = changed(family_values, "train.classes", None).values
+  settings = provenance.training_settings(values)
+  del values["train"]["classes"]
+  assert not workdir.differences(settings, provenance.training_settings(config.parse(values).values))
 
 
 def test_the_readme_s_picture_shows_those_that_no_corpus_has(directory):
@@ -193,6 +229,9 @@ def test_an_unknown_metric_is_said(model, images):
     ("corpus.used_checkpoints", 2, "corpus: only_up_to and used_checkpoints are for tasks of one data set"),
     ("train.stream", True, "train.stream: a corpus of many data sets is held in memory"),
     ("train.classes", (1,), "train.classes: 1 is less than 2"),
+    ("train.classes", (3, 3), "train.classes: 3 is there twice; the task 'mixes_8x8:digits' itself has 10"),
+    ("train.classes", (10,), "train.classes: 10 is there twice"),
+    ("corpus.used_runs", 3, "corpus.used_runs: of further train.classes all runs are used"),
     ("corpus.runs", 50, "corpus.runs: 50 is not a multiple of group_size=3, the runs of a data set"),
     ("train.batch_size", 12, "train.batch_size: 12 is not a multiple of train.pairs.of_a_set=4 times microbatches=2"),
     ("diffusion.variable", "update", "diffusion: of a family of data sets, timesteps and schedule alone are set"),

@@ -86,7 +86,7 @@ def classes_table() -> str:
     sets = content["summaries"][0].get("class_counts", {"sets": []})["sets"] if content else []
     rows: dict[tuple[int, str], list[dict[str, Any]]] = {}
     for one in sets:
-      rows.setdefault((one["count"], _KINDS.get(one["kind"], one["name"])), []).append(one)
+      rows.setdefault((one["count"], str(_KINDS.get(one["kind"], one["name"]))), []).append(one)
     lines += [_of_count(f"{size}: {count}, {label}", of_row) for (count, label), of_row in rows.items()]
   return "\n".join(lines)
 

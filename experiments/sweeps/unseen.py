@@ -61,7 +61,7 @@ def get_sweep() -> Sweep:
     },
     overrides={
       "train.steps": _STEPS,
-      "train.classes": (),
+      "train.classes": None,
       "train.probe_every": 0,
       "train.history": 0,
       "evaluate.experiments": ("data_sets", "corpus", "model"),

@@ -60,6 +60,14 @@ def sound(corpus: Corpus, largest: float) -> Bool[np.ndarray, "run"]:
   return np.logical_and.reduce([corpus.read(corpus.largest) <= largest, *numbers])
 
 
+def check_complete(corpus: Corpus) -> None:
+  """Raises CorpusError where groups are missing."""
+  manifest = corpus.manifest
+  if not manifest.complete:
+    done = f"{len(manifest.groups_done)} of {manifest.num_groups} groups are there"
+    raise CorpusError(f"{corpus.path}: the corpus is unfinished ({done}); run --stage=corpus")
+
+
 def split_runs(corpus: Corpus, config: SplitConfig) -> Split:
   """The runs of a whole corpus: the last groups for test, those before for validation, the others for training.
 
@@ -67,9 +75,7 @@ def split_runs(corpus: Corpus, config: SplitConfig) -> Split:
   Raises CorpusError where the corpus is unfinished or too few sound runs are left.
   """
   manifest = corpus.manifest
-  if not manifest.complete:
-    done = f"{len(manifest.groups_done)} of {manifest.num_groups} groups are there"
-    raise CorpusError(f"{corpus.path}: the corpus is unfinished ({done}); run --stage=corpus")
+  check_complete(corpus)
   # Of runs made elsewhere nobody knows what they share.
   group = manifest.group_size if manifest.imported is None else 1
 

@@ -14,6 +14,7 @@ from g_pt.errors import ConfigError
 from g_pt.evaluation.alignment import alignment_by_network
 from g_pt.evaluation.base import Context, Result
 from g_pt.evaluation.data_sets import OneSet, ask, chosen_sets, one_update
+from g_pt.family_gpt import FamilyGPT
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
 
@@ -34,15 +35,26 @@ def run(context: Context, settings: Settings) -> Result:
   model, rows, left_out = context.family, [], {}
   assert model is not None
   for count in progress.track(settings.counts, desc="class counts", unit="count"):
-    of_count = dataclasses.replace(context, family=model.for_classes(count))
-    try:
-      found = chosen_sets(of_count, 0, settings.test_sets, settings.held_out, settings.networks)
-    except ConfigError as error:
-      raise ConfigError(f"evaluate.class_counts.counts: {count}: {error}") from None
+    of_count = model.for_classes(count)
+    without_mixes = _why_no_mixes(of_count)
+    if without_mixes is not None:
+      left_out[f"unseen mixes, {count} classes"] = without_mixes
+    test_sets = settings.test_sets if without_mixes is None else 0
+    told = dataclasses.replace(context, family=of_count)
+    found = chosen_sets(told, 0, test_sets, settings.held_out, settings.networks)
     left_out |= {f"{name}, {count} classes": why for name, why in found.left_out.items()}
     for one in found.sets:
       rows.append({"count": count, "name": one.name, "kind": one.kind, "metrics": _judged(context, one, settings)})
   return Result({"networks": settings.networks, "sets": rows, "left_out": left_out}, {})
+
+
+def _why_no_mixes(model: FamilyGPT) -> str | None:
+  """Where the sources have too few classes, what says so."""
+  try:
+    model.task.load(model.data_dir)
+  except ConfigError as error:
+    return str(error)
+  return None
 
 
 def _judged(context: Context, one: OneSet, settings: Settings) -> dict[str, Any]:

@@ -72,6 +72,8 @@ def drawn_sets(
   model: FamilyGPT, corpus: Corpus, runs: Int[np.ndarray, "run"], kind: str, count: int, networks: int, seed: int
 ) -> list[OneSet]:
   """The data sets of the first groups that the runs belong to."""
+  if not count:
+    return []
   groups = corpus.groups_of(runs)[:count].tolist()
   drawn = jax.jit(functools.partial(model.task.data_of, model.data))
   of_each = ((group, jax.device_get(drawn(group_key(seed, group)))) for group in groups)

@@ -9,13 +9,13 @@ of seed 0. All three together are `mixes_8x8@3:digits,mnist#776`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import functools
 from typing import NamedTuple
 
 import jax
 from jaxtyping import Array
 
+from g_pt.errors import ConfigError
 from g_pt.keys import fold, stream
 from g_pt.tasks import classifiers, datasets, letters, mixes, networks
 from g_pt.tasks.base import Metric, Task
@@ -72,19 +72,16 @@ def with_classes(name: str, classes: int) -> str:
 @functools.lru_cache
 def task(name: str) -> Task:
   """The family of that name, or one data set of it, see above; ValueError where one of its numbers is none."""
-  named = _parts(name)
-  sizes, side, number = named.sizes, side_of(name), named.number
-  sources = tuple(named.sources.split(",")) if named.sources else SOURCES
+  sizes, side, number = _parts(name).sizes, side_of(name), _parts(name).number
   if number and not number.isdecimal():
     raise ValueError(f"{name!r}: {number!r} is not the number of a data set")
   widths = (_UNITS, sizes.classes)
-  all_sources = functools.partial(load, sources, side, sizes)
   return classifiers.task(
     name=name,
     classifier=networks.MLP(widths),
     hidden_layers=networks.mlp_hidden_layers(widths),
     input_shape=(side * side,),
-    load=functools.partial(_load_one, int(number), sizes, all_sources) if number else all_sources,
+    load=functools.partial(_load_one if number else load, name),
     metrics={
       "test_loss": Metric(label="test loss (nats)", higher_is_better=False, best_prompt=0.05),
       "test_error": Metric(label="test error (%)", higher_is_better=False, best_prompt=2.0),
@@ -94,18 +91,28 @@ def task(name: str) -> Task:
   )
 
 
-def load(sources: tuple[str, ...], side: int, sizes: mixes.Sizes, data_dir: str | None = None) -> mixes.Sources:
-  """Their images; UserError where a source cannot be had, ConfigError where they have too few classes together."""
-  found = mixes.sources_of([_source(name, data_dir) for name in sources], side)
-  mixes.check(found, sizes)
+def load(name: str, data_dir: str | None = None) -> mixes.Sources:
+  """Images of its sources; UserError where one cannot be had, ConfigError where they have too few classes together."""
+  named = _parts(name)
+  sources = tuple(named.sources.split(",")) if named.sources else SOURCES
+  found = _pooled(sources, side_of(name), data_dir)
+  try:
+    mixes.check(found, named.sizes)
+  except ConfigError as error:
+    raise ConfigError(f"{name}: {error}") from None
   return found
 
 
-def _load_one(
-  number: int, sizes: mixes.Sizes, load: Callable[[str | None], mixes.Sources], data_dir: str | None = None
-) -> datasets.Images:
-  key = fold(stream(0, "corpus", "group", number), "data set")
-  return jax.device_get(jax.jit(functools.partial(mixes.draw, sizes))(load(data_dir), key))
+@functools.lru_cache(2)
+def _pooled(sources: tuple[str, ...], side: int, data_dir: str | None) -> mixes.Sources:
+  """The same for every number of classes."""
+  return mixes.sources_of([_source(source, data_dir) for source in sources], side)
+
+
+def _load_one(name: str, data_dir: str | None = None) -> datasets.Images:
+  named = _parts(name)
+  key = fold(stream(0, "corpus", "group", int(named.number)), "data set")
+  return jax.device_get(jax.jit(functools.partial(mixes.draw, named.sizes))(load(name, data_dir), key))
 
 
 def whole(name: str, source: str, data_dir: str | None, key: Array) -> datasets.Images:

@@ -28,7 +28,7 @@ _EARLIEST = 1 / 64  # share of a training after which its history begins
 
 
 class Lesson(NamedTuple):
-  """Further networks that a model learns from, of other shapes: a step of the same weights and settings."""
+  """Some of the networks that a model learns from, and its step on them."""
 
   step: Step
   source: FamilySource

@@ -49,8 +49,9 @@ class TrainConfig(Settings):
   behaviour: float = limited(0.0, least=0)
   behaviour_inputs: int = limited(64, least=1)
   pairs: PairsConfig = PairsConfig()
-  # Of many data sets: further numbers of classes that half of the steps are about, in turn.
-  classes: tuple[int, ...] = limited((), least=2)
+  # Of many data sets: further numbers of classes that half of the steps are about, in turn, each with a corpus of its
+  # own of a quarter of the runs. None: those of the task alone.
+  classes: tuple[int, ...] | None = limited(None, least=2)
   # Whether pairs are read from disk while steps run. None: where the corpus takes over a quarter of a device's memory.
   stream: bool | None = None
   log_every: int = limited(50, least=1)  # steps

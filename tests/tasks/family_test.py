@@ -81,6 +81,19 @@ def test_a_family_is_known_by_its_name():
   assert data.train.images.shape == (4000, 64) and data.recorded.images.shape == data.final.images.shape == (500, 64)
 
 
+def test_a_name_says_how_many_classes_there_are():
+  task = tasks.get("mixes_8x8@3:digits")
+  assert task.spec.shapes[-1] == (10, 3)
+  data = jax.eval_shape(task.draw, task.load(None), jax.random.key(0))
+  assert data.train.images.shape == (1200, 64) and data.final.images.shape == (150, 64)
+  assert tasks.get("mixes_8x8@3:digits#7").spec.size == task.spec.size
+  for name, same in (("mixes_8x8:digits", "mixes_8x8@3:digits"), ("mixes_8x8#7", "mixes_8x8@3#7")):
+    assert family.with_classes(name, 3) == same and family.with_classes(same, 10) == name
+  for wrong in ("1", "many"):
+    with pytest.raises(ValueError, match=f"mixes_8x8@{wrong}: '{wrong}' is not a number of classes from 2 on"):
+      tasks.get(f"mixes_8x8@{wrong}")
+
+
 def test_sources_without_enough_classes_are_refused():
   with pytest.raises(ConfigError, match="classes: 10 are wanted, and the sources have 5"):
     mixes.check(mixes.sources_of([source(3, 5)], SIDE), family._SIZES)

@@ -104,6 +104,17 @@ def test_views_are_the_eight_of_a_square():
   np.testing.assert_array_equal(mixes._viewed(image, jnp.int32(1))[0], np.rot90(image[0]))
 
 
+def test_more_classes_than_a_source_has_are_of_several(sources):
+  """Each drawn of another order, and none of a source as it is."""
+  sizes = SIZES._replace(classes=8)
+  drawn = jax.jit(jax.vmap(lambda key: mixes._classes(sources, 8, key)))(KEYS)
+  assert np.asarray(drawn.classes).shape == (len(KEYS), 8) and (np.asarray(drawn.views) == 0).all()
+  alone = ~np.asarray(drawn.relatives)
+  assert {len(set(row)) for row in np.asarray(drawn.classes)[alone].tolist()} == {8}
+  assert len({tuple(row) for row in np.asarray(drawn.classes).tolist()}) > len(KEYS) // 2
+  assert np.isfinite(mixes.draw(sizes, sources, KEYS[0]).train.images).all()
+
+
 def test_too_few_classes_are_told_of(sources):
   mixes.check(sources, SIZES)
   with pytest.raises(ConfigError, match="classes: 11 are wanted, and the sources have 10"):

@@ -38,7 +38,7 @@ def run(toy, config):
   return run
 
 
-def source_of(generator, classes):
+def source_of(generator, classes=CLASSES):
   """Runs of each data set that walk along its own directions, their metric falling."""
   rng = np.random.default_rng(0)
   told = [[jax.device_get(told_of(classes, seed)[1])] for seed in range(SETS)]
