@@ -4,23 +4,29 @@ Claim: told of a data set by its class means and covariances and by some labelle
 images, one update trains unseen, randomly initialised networks for it, faithfully to
 prompts, though no image of its source was in any corpus. Nothing is trained for it:
 the model sees what the networks that it writes would do on the examples, with the
-slope of their loss and a Newton step down it, five times in a sample and before each
-of its blocks.
+slope of their loss and a Newton step down it, seven times in a sample and before each
+of its blocks. Half of the steps are about networks of ten classes, a quarter each about
+3 and 20.
 
   command   python main.py --config=experiments/unseen_data.py --workdir=runs/unseen_data
   data      scikit-learn's digits, MNIST and CIFAR-10 in grey, 8x8 pixels; held out are Fashion-MNIST and letters
-  time      two CPU cores (EPYC, AVX-512), nothing beside: corpus 0.7 minutes, training 15.1 (a step 0.37 to 0.43 s; the
-            rest compiling and probes); evaluation 11 more, mostly rivals
-  expect    on Fashion-MNIST, final images: prompt alignment 0.993 by loss, 0.971 by error; one update, prompted for
-            0.05, takes fresh networks from 2.34 to 0.720 and 24.0 %, where whole runs end at 0.662; the same network
-            trained on Gaussian images of the same statistics ends at 0.718, tuned linear discriminants at 0.758,
-            quadratic ones at 0.734. On letters, looked at once, after all choices: 0.961 and 0.979, from 2.33 to 0.667,
+  time      @TIME@
+  expect    on Fashion-MNIST, final images: prompt alignment 0.988 by loss, 0.980 by error; one update, prompted for
+            0.05, takes fresh networks from 2.34 to 0.707 and 23.4 %, worth 105 steps of tuned Nesterov, where whole
+            runs end at 0.662; the same network trained on Gaussian images of the same statistics ends at 0.718, tuned
+            linear discriminants at 0.758, quadratic ones at 0.734. On letters 0.954 and 0.984, from 2.33 to 0.640,
             where whole runs end at 0.649, on Gaussian images 0.711, linear discriminants 0.756. On 8 unseen mixes
-            0.992 to 0.998 by loss, worth 39 to 121 steps of tuned Nesterov. With the statistics of another data set
-            alignment is -6 to -34, with classes permuted -13 to -56
+            0.988 to 0.997 by loss, worth 43 to 131 steps of tuned Nesterov. With the statistics of another data set
+            alignment is -7 to -33, with classes permuted -11 to -57. A G.pt of one of the mixes alone (`:alone`, 4
+            minutes each) ends at 0.0715, 0.420 and 0.284 on 776, 778 and 779, where this one has 0.076, 0.432 and
+            0.319: 6, 3 and 12 % above
+  classes   @CLASSES@
 
 Fashion-MNIST is a validation source: choices were made by looking at it. Letters are
 from the fonts of one machine (1,050 of 603 families); without fonts they are left out.
+They were looked at once after all choices but two: 2,000 steps about ten classes alone, sampled in 5 steps at
+temperature 0.5, gave 0.961 and 0.979, and one update of 0.667. The numbers above came when these two were made, by
+Fashion-MNIST alone.
 
 What settled the numbers, by trials with 256 data sets and 900 steps of 192 pairs, loss alone, all images told
 (Fashion-MNIST: alignment, and one update where whole runs end at 0.630 and tuned linear discriminants at 0.715):
@@ -59,9 +65,18 @@ steps (Fashion-MNIST: alignment by loss and by error, and one update prompted fo
 
   of an estimate its loss is compared with its target's                            0.986  0.874  0.702
   its error too, for pairs by loss and by error alike                              0.984  0.963  0.717
-  what is prompted alone, 2,000 steps: the command above                           0.993  0.971  0.720
+  what is prompted alone, 2,000 steps                                              0.993  0.971  0.720
+  the same model, sampled in 7 steps at temperature 0.25 (at 0: 0.708)             0.994  0.969  0.709
+  2,400 steps, half of them about 3 and 20 classes: the command above              0.988  0.980  0.707
 
-`:mnist_size` is the same for MLP 784-10-10; `:alone` a G.pt of one of the test sets alone; `:smoke` runs every stage
+A lower temperature makes samples of one start more alike: 5.6 apart for 7.7, units matched, where ends of whole runs
+are 7.6 apart. Trained on ten classes alone, alignment was 0.58 with 2 classes of Fashion-MNIST, 0.94 with 3, 0.97 with
+5, and 0.80 with 20, ten of which are MNIST's.
+
+`:mnist_size` is the same for MLP 784-10-10, of ten classes alone: 7 minutes of training on one core of two, 30 of
+evaluation. On Fashion-MNIST 0.986 and 0.945; one update 0.730, worth 40 steps, where whole runs end at 0.643, on Gaussian
+images 0.632 and linear discriminants 0.658; letters 0.982 and 0.913, one update 0.753. 384 to 400 images of a class say
+little of 784 pixels: it is behind there. `:alone` a G.pt of one of the test sets alone; `:smoke` runs every stage
 in a minute.
 """
 
@@ -88,6 +103,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   if variant == "mnist_size":
     config.corpus.update(runs=2176)
     config.train.update(steps=800, classes=None)
+    config.sample.update(steps=5, temperature=0.5)
     config.evaluate.experiments = ("data_sets", "few_examples", "corpus", "model")
   elif variant == "smoke":
     config.corpus.update(runs=48, checkpoints=4, validation_runs=8, test_runs=8)

@@ -21,17 +21,20 @@ _HEAD = (
 OF_FEW = ("one update", "one update, then descent", "descent", "linear discriminants", "logistic regression")
 
 
-def _mean(sets: Sequence[dict[str, Any]], *path: str) -> float:
+def _mean(sets: Sequence[dict[str, Any]], *path: str) -> float | None:
+  """None: not all of them have a number; quadratic discriminants may find none with many pixels."""
   values = []
   for one in sets:
     for name in path:
       one = one[name]
     values.append(one)
-  return float(np.mean(values))
+  return None if None in values else float(np.mean(values))
 
 
 def _pair(sets: Sequence[dict[str, Any]], *path: str) -> str:
   """Loss and error at what is best for the loss."""
+  if _mean(sets, *path, "test_loss") is None:
+    return "-"
   return f"{words.number(_mean(sets, *path, 'test_loss'))} / {words.number(_mean(sets, *path, 'test_error'))} %"
 
 

@@ -1,10 +1,10 @@
 """Where one G.pt of many data sets fails, and why: by its sources, data sets, weights and training steps.
 
   command   python -m experiments.sweeps.unseen [--workdir=runs/sweeps/unseen] [--data_dir=DIR] [--index=N]
-  time      12 points; the default takes 5 minutes of training and 5 of evaluation on two CPU cores, with another beside
+  time      12 points, about 10 minutes each on one of two CPU cores (EPYC, AVX-512), with another beside
 
-Each point is `experiments/unseen_data.py`, of 800 steps for 2,000, with one field
-changed. It is judged as the experiment is, without rivals; what was interrupted goes on
+Each point is `experiments/unseen_data.py`, of 800 steps about ten classes alone, with one
+field changed. It is judged as the experiment is, without rivals; what was interrupted goes on
 where it was. All points but those of fewer sources learn from one corpus, or from its first data sets: with
 `--index`, which makes one point alone, the default (0) comes first. Data sets of the corpus
 and mixes are of a point's own sources, so that only held-out ones can be compared between
