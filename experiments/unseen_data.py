@@ -74,9 +74,8 @@ are 7.6 apart. Trained on ten classes alone, alignment was 0.58 with 2 classes o
 5, and 0.80 with 20, ten of which are MNIST's.
 
 `:mnist_size` is the same for MLP 784-10-10, of ten classes alone: 7 minutes of training on one core of two, 30 of
-evaluation. On Fashion-MNIST 0.986 and 0.945; one update 0.730, worth 40 steps, where whole runs end at 0.643, on Gaussian
-images 0.632 and linear discriminants 0.658; letters 0.982 and 0.913, one update 0.753. 384 to 400 images of a class say
-little of 784 pixels: it is behind there. `:alone` a G.pt of one of the test sets alone; `:smoke` runs every stage
+evaluation. On Fashion-MNIST 0.986 and 0.945; one update 0.730, worth 40 steps, where whole runs end at 0.643, on
+Gaussian images 0.632 and linear discriminants 0.658; letters 0.982 and 0.913, one update 0.753. `:alone` a G.pt of one of the test sets alone; `:smoke` runs every stage
 in a minute.
 """
 
