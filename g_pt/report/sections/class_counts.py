@@ -9,11 +9,13 @@ from g_pt.report.base import Key, Section, Table, View
 from g_pt.report.results import Evaluated
 
 
-def section(found: Evaluated, view: View) -> Section | None:
+def section(found: Evaluated, view: View) -> Section:
   del view
-  if not found.summary["left_out"]:
-    return None  # the tables say it all
-  caption = " ".join(f"Left out: {name} ({why})." for name, why in found.summary["left_out"].items())
+  caption = (
+    f"Networks with as many outputs, {found.summary['networks']} of each data set; of a source its first classes. "
+    "The summary has the numbers."
+  )
+  caption += "".join(f" Left out: {name} ({why})." for name, why in found.summary["left_out"].items())
   return Section("Other numbers of classes", caption)
 
 
