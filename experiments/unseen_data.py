@@ -10,8 +10,8 @@ of its blocks. Half of the steps are about networks of ten classes, a quarter ea
 
   command   python main.py --config=experiments/unseen_data.py --workdir=runs/unseen_data
   data      scikit-learn's digits, MNIST and CIFAR-10 in grey, 8x8 pixels; held out are Fashion-MNIST and letters
-  time      two CPU cores (EPYC, AVX-512; their speed varies by 2 from hour to hour), nothing beside: corpora 1.1 minutes,
-            training 21 at 0.44 s a step, 2 of them compiling; evaluation 25 beside another program
+  time      two CPU cores (EPYC, AVX-512; their speed varies by 2 from hour to hour), nothing beside: corpora 1.1
+            minutes, training 21 at 0.44 s a step, 2 of them compiling; evaluation 25 beside another program
   expect    on Fashion-MNIST, final images: prompt alignment 0.988 by loss, 0.980 by error; one update, prompted for
             0.05, takes fresh networks from 2.34 to 0.707 and 23.4 %, worth 105 steps of tuned Nesterov, where whole
             runs end at 0.662; the same network trained on Gaussian images of the same statistics ends at 0.718, tuned
@@ -21,8 +21,9 @@ of its blocks. Half of the steps are about networks of ten classes, a quarter ea
             alignment is -7 to -33, with classes permuted -11 to -57. A G.pt of one of the mixes alone (`:alone`, 4
             minutes each) ends at 0.0715, 0.420 and 0.284 on 776, 778 and 779, where this one has 0.076, 0.432 and
             0.319: 6, 3 and 12 % above
-  classes   alignment by loss 0.91 with 2 classes of Fashion-MNIST, 0.96 with 3, 0.94 with 5; on unseen mixes of 15 and
-            20 classes 0.991 and 0.994, of 2 classes 0.76. By error with 2 classes 0.5 to 0.6: few errors are hard to hit
+  classes   alignment by loss 0.91 with 2 classes of Fashion-MNIST, 0.96 with 3, 0.94 with 5; on unseen mixes of 15
+            and 20 classes 0.991 and 0.994, of 2 classes 0.76. By error with 2 classes 0.5 to 0.6: few errors are hard
+            to hit
 
 Fashion-MNIST is a validation source: choices were made by looking at it. Letters are
 from the fonts of one machine (1,050 of 603 families); without fonts they are left out.
