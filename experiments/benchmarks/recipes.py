@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from g_pt import tasks
 from g_pt.corpus.generate import initial_parameters, run_keys
 from g_pt.keys import stream
-from g_pt.tasks import cifar10, classifiers, population
+from g_pt.tasks import population
 
 
 def main() -> None:
@@ -28,11 +28,11 @@ def main() -> None:
   parser.add_argument("--plain", action="store_true", help="CIFAR-10 without crops and flips")
   arguments = parser.parse_args()
   task = tasks.get(arguments.task)
+  recipe = task.training.recipe
   if arguments.plain:
     if task.name != "cifar10":
       parser.error("--plain: CIFAR-10 alone is augmented")
-    task = cifar10.task(classifiers.random_minibatch)
-  recipe = task.training.recipe
+    recipe = dataclasses.replace(recipe, augment=False)
   data = jax.device_put(task.load(arguments.data_dir))
   theta = jax.jit(functools.partial(initial_parameters, task))(run_keys(arguments.seed, range(arguments.runs)))
   train = jax.jit(functools.partial(task.training.run, recipe))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import functools
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, Num
+from jaxtyping import Array, Num
 
 from g_pt.tasks import classifiers, datasets, networks
-from g_pt.tasks.base import Metric, Task
-from g_pt.tasks.datasets import Examples, Images
+from g_pt.tasks.base import Metric
 from g_pt.tasks.supervised import SupervisedRecipe
 
 PADDING = 4  # black pixels on each side of an image before it is cut to its size again
@@ -32,27 +30,16 @@ def augmented(images: Num[Array, "example row column channel"], key: Array) -> N
   return padded[jnp.arange(count)[:, None, None], row[:, :, None], column[:, None]]
 
 
-def augmented_minibatch(data: Images, indices: Int[Array, "example"], key: Array) -> Examples:
-  """Those training examples, augmented, as the network takes them."""
-  images = augmented(classifiers.rows(data.train.images, indices), key)
-  return Examples(data.inputs(images), jnp.asarray(data.train.labels)[indices])
-
-
-def task(minibatch: Callable[[Images, Int[Array, "example"], Array], Examples] = augmented_minibatch) -> Task:
-  """CIFAR-10 by those minibatches: augmented, or plain by `classifiers.random_minibatch`."""
-  return classifiers.task(
-    name="cifar10",
-    classifier=networks.CNN(_CHANNELS, 10),
-    hidden_layers=networks.cnn_hidden_layers(_CHANNELS),
-    input_shape=(32, 32, 3),
-    load=functools.partial(datasets.tfds_images, "cifar10"),
-    metrics={
-      "test_loss": Metric(label="test loss (nats)", higher_is_better=False, best_prompt=1.2, recursive_prompt=1.4),
-      "test_error": Metric(label="test error (%)", higher_is_better=False, best_prompt=35.0, recursive_prompt=45.0),
-    },
-    recipe=SupervisedRecipe(epochs=50),
-    minibatch=minibatch,
-  )
-
-
-TASK = task()
+TASK = classifiers.task(
+  name="cifar10",
+  classifier=networks.CNN(_CHANNELS, 10),
+  hidden_layers=networks.cnn_hidden_layers(_CHANNELS),
+  input_shape=(32, 32, 3),
+  load=functools.partial(datasets.tfds_images, "cifar10"),
+  metrics={
+    "test_loss": Metric(label="test loss (nats)", higher_is_better=False, best_prompt=1.2, recursive_prompt=1.4),
+    "test_error": Metric(label="test error (%)", higher_is_better=False, best_prompt=35.0, recursive_prompt=45.0),
+  },
+  recipe=SupervisedRecipe(epochs=50),
+  augment=augmented,
+)

@@ -8,10 +8,8 @@ import math
 from typing import Any
 
 import jax
-from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Num
-import numpy as np
+from jaxtyping import Array, Float
 
 from g_pt.errors import ConfigError
 from g_pt.parameters import HiddenLayer, Parameters
@@ -20,21 +18,6 @@ from g_pt.tasks.base import PARTS, Decisions, Measurement, Metric, Network, Numb
 from g_pt.tasks.datasets import Examples, Images, Judged
 from g_pt.tasks.networks import Classifier
 from g_pt.tasks.supervised import OPTIMIZERS, Objective, SupervisedRecipe, train_runs
-
-
-def rows(images: Num[Array | np.ndarray, "example ..."], indices: Int[Array, "picked"]) -> Num[Array, "picked ..."]:
-  """images[indices]; bytes are copied four at a time, as XLA on a CPU copies number by number."""
-  size = math.prod(images.shape[1:])
-  if images.dtype != jnp.uint8 or size % 4:
-    return jnp.asarray(images)[indices]
-  words = lax.bitcast_convert_type(jnp.reshape(images, (-1, size // 4, 4)), jnp.uint32)
-  return lax.bitcast_convert_type(words[indices], jnp.uint8).reshape(-1, *images.shape[1:])
-
-
-def random_minibatch(data: Images, indices: Int[Array, "example"], key: Array) -> Examples:
-  """Those training examples, as the network takes them."""
-  del key
-  return Examples(data.inputs(rows(data.train.images, indices)), jnp.asarray(data.train.labels)[indices])
 
 
 def part(data: Images, recipe: SupervisedRecipe, name: str) -> Judged:
@@ -127,10 +110,13 @@ def task(
   load: Callable[[str | None], Any],
   metrics: Mapping[str, Metric],
   recipe: SupervisedRecipe,
-  minibatch: Callable[[Images, Int[Array, "example"], Array], Examples] = random_minibatch,
+  augment: Callable[[Array, Array], Array] | None = None,
   draw: Callable[[Any, Array], Images] | None = None,
 ) -> Task:
-  """A Task for one classifier: records test and train loss (nats) and error (percent). With `draw`, of a family."""
+  """A Task for one classifier: records test and train loss (nats) and error (percent). With `draw`, of a family.
+
+  `augment` changes stored images by a key, in training and where networks are compared on some.
+  """
 
   def init(key: Array) -> Parameters:
     return classifier.init(key, jnp.zeros((1, *input_shape)))["params"]
@@ -138,11 +124,11 @@ def task(
   def inputs(data: Images, key: Array, count: int) -> Float[Array, "example ..."]:
     index_key, batch_key = jax.random.split(key)
     index = jax.random.randint(index_key, (count,), 0, data.train.labels.shape[0])
-    return jnp.asarray(minibatch(data, index, batch_key).images)
+    return jnp.asarray(objective.minibatch(data, index, batch_key).images)
 
   picture = first_layer_picture(input_shape, hidden_layers[0].axes[0][0].partition("/")[0])
   network = Network(init=init, apply=classifier.logits, picture=picture, hidden_layers=hidden_layers)
-  objective = Objective(network, classifier.loss, minibatch)
+  objective = Objective(network, classifier.loss, augment)
   return Task(
     name=name,
     load=load,

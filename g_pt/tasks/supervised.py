@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 import dataclasses
 import functools
+import math
 from typing import NamedTuple
 
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, Int, Num, PyTree
 import numpy as np
 import optax
 
@@ -39,6 +40,8 @@ class SupervisedRecipe(Settings):
   momentum: float = limited(0.9, least=0)
   weight_decay: float = limited(5e-4, least=0)  # on every parameter
   schedule: str = limited("cosine", choices=recipes.SCHEDULES)  # to 0, a step an epoch
+  # Whether images are changed at random, where a task says how, as CIFAR-10's crops and flips. None: where it does.
+  augment: bool | None = None
   # The first recorded ones, on which each checkpoint is measured; 0: all.
   test_examples: int = limited(0, least=0)
   train_examples: int = limited(0, least=0)  # likewise of the training set
@@ -72,7 +75,28 @@ class Objective(NamedTuple):
 
   network: Network
   loss: Callable[[Stacked, Examples], Float[Array, "run"]]  # of every network on the same minibatch
-  minibatch: Callable[[Images, Int[Array, "example"], Array], Examples]  # data, indices of training examples, key
+  # Images as they are stored, and a key; None: networks take them as they are.
+  augment: Callable[[Array, Array], Array] | None = None
+
+  def minibatch(
+    self, data: Images, indices: Int[Array, "example"], key: Array, augment: bool | None = None
+  ) -> Examples:
+    """Those training examples, as the network takes them; `augment` as in a recipe."""
+    if augment and self.augment is None:
+      raise ConfigError("corpus.recipe.augment: this task's images are never changed")
+    images = rows(data.train.images, indices)
+    if self.augment is not None and augment is not False:
+      images = self.augment(images, key)
+    return Examples(data.inputs(images), jnp.asarray(data.train.labels)[indices])
+
+
+def rows(images: Num[Array | np.ndarray, "example ..."], indices: Int[Array, "picked"]) -> Num[Array, "picked ..."]:
+  """images[indices]; bytes are copied four at a time, as XLA on a CPU copies number by number."""
+  size = math.prod(images.shape[1:])
+  if images.dtype != jnp.uint8 or size % 4:
+    return jnp.asarray(images)[indices]
+  words = lax.bitcast_convert_type(jnp.reshape(images, (-1, size // 4, 4)), jnp.uint32)
+  return lax.bitcast_convert_type(words[indices], jnp.uint8).reshape(-1, *images.shape[1:])
 
 
 def direction(recipe: SupervisedRecipe) -> optax.GradientTransformation:
@@ -166,7 +190,7 @@ def train_runs(
 
   def step(i, state):
     stacked, optimizer_state = state
-    batch = objective.minibatch(data, order[i], jax.random.fold_in(batch_key, i))
+    batch = objective.minibatch(data, order[i], jax.random.fold_in(batch_key, i), recipe.augment)
     gradients = jax.grad(total_loss)(stacked, batch)
     rate = learning_rate * decay[i]
     rates = jax.tree.map(lambda p: rate.reshape((1,) * (p.ndim - 1) + (-1,)), stacked)

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from g_pt.tasks import classifiers, networks, stacked, supervised
+from g_pt.errors import ConfigError
+from g_pt.tasks import networks, stacked, supervised
 from g_pt.tasks.cifar10 import PADDING, augmented
 from g_pt.tasks.datasets import Examples, Images
 
@@ -125,7 +126,7 @@ def test_error_and_loss_are_those_of_the_definition():
 def test_rows_are_what_indexing_gives(shape, dtype):
   images = np.random.default_rng(0).integers(0, 256, (9, *shape)).astype(dtype)
   index = np.array([3, 3, 0, 8])
-  np.testing.assert_array_equal(jax.jit(classifiers.rows)(images, index), images[index])
+  np.testing.assert_array_equal(jax.jit(supervised.rows)(images, index), images[index])
 
 
 @pytest.mark.parametrize("count", [1, 2, 64, 1000])
@@ -155,6 +156,19 @@ def test_augmented_images_are_crops_of_the_padded_one_half_of_them_mirrored():
   seen = same.sum(axis=0)
   assert (seen > 0).mean() > 0.9
   assert abs(seen[: len(crops) // 2].sum() - count / 2) < 5 * np.sqrt(count / 4)
+
+
+def test_a_recipe_says_whether_images_are_changed():
+  images = np.arange(32, dtype=np.uint8).reshape(4, 2, 2, 2)
+  data = Images(Examples(images, np.arange(4)), None, None, np.zeros(2, np.float32), np.ones(2, np.float32))
+  indices, key = jnp.array([2, 0]), jax.random.key(0)
+  brighter = supervised.Objective(None, None, lambda images, key: images + 1)
+  for augment, added in ((None, 1), (True, 1), (False, 0)):
+    batch = brighter.minibatch(data, indices, key, augment)
+    np.testing.assert_array_equal(batch.images, data.inputs(images[[2, 0]] + np.uint8(added)))
+    np.testing.assert_array_equal(batch.labels, [2, 0])
+  with pytest.raises(ConfigError, match="corpus.recipe.augment: this task's images are never changed"):
+    supervised.Objective(None, None).minibatch(data, indices, key, True)
 
 
 def test_inputs_are_normalised_channel_by_channel():

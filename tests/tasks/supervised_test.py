@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from g_pt.errors import ConfigError
-from g_pt.tasks import classifiers, networks, population
+from g_pt.tasks import networks, population
+from g_pt.tasks.datasets import Examples
 from g_pt.tasks.supervised import OPTIMIZERS, SupervisedRecipe, minibatch_order
 
 RUNS, EPOCHS, PER_EPOCH = 3, 2, 5
@@ -51,13 +52,12 @@ def cosine(step):
 
 def train_alone(recipe, data, gradient, theta, rate, decay):
   """One network, one step after another; its parameters after the saved steps."""
-  order_key, batch_key = jax.random.split(KEY)
-  order = minibatch_order(order_key, len(data.train.labels), recipe)
+  order = minibatch_order(jax.random.split(KEY)[0], len(data.train.labels), recipe)
   direction = directions(recipe.optimizer, recipe.momentum, recipe.weight_decay)
   theta = np.asarray(theta, np.float64)
   kept = [theta]
   for step in range(EPOCHS * PER_EPOCH):
-    batch = classifiers.random_minibatch(data, order[step], jax.random.fold_in(batch_key, step))
+    batch = Examples(data.inputs(data.train.images[order[step]]), data.train.labels[order[step]])
     theta = theta - rate * decay(step) * direction(np.asarray(gradient(jnp.float32(theta), batch), np.float64), theta)
     if step + 1 in SAVED:
       kept.append(theta)
