@@ -93,13 +93,22 @@ def curves(folder: Path, source: str = "fashion_mnist") -> Figure:
     for place, one in zip(x, values):
       at = (place, one["one_update"])
       panel.annotate(f"{one['alignment']:.3f}", at, xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8)
-    panel.axhline(values[-1]["end"], color=marks.NEUTRAL, linestyle="--", linewidth=1.2)
+    panel.axhline(values[-1]["end"], color=marks.NEUTRAL, linestyle="--", linewidth=1.2, label="whole runs")
     panel.set(xlabel=unseen.NAMES[axis], xscale="linear" if axis == "task" else "log")
     panel.set_xticks(x, labels=[f"{value:,}" for value in x])
     panel.set_xticks([], minor=True)
-    panel.margins(x=0.15, y=0.2)
-  panels[0].set_ylabel("one update, test loss (nats)")
+    panel.margins(x=0.15)
+    panel.set_ylim(_shown(rows, source))
+  panels[0].set_ylabel(f"{_NAMES.get(source, source)}: one update, test loss (nats)")
+  panels[0].legend(loc="lower right")
   return figure
+
+
+def _shown(rows: Sequence[dict[str, Any]], source: str) -> tuple[float, float]:
+  """Of all panels alike, with room for what is written above a point."""
+  values = [value for row in rows for value in (row["sets"][source]["one_update"], row["sets"][source]["end"])]
+  low, high = min(values), max(values)
+  return low - 0.2 * (high - low), high + 0.2 * (high - low)
 
 
 def main(arguments: Sequence[str]) -> None:
