@@ -99,7 +99,7 @@ def curves(folder: Path, source: str = "fashion_mnist") -> Figure:
     panel.set_xticks([], minor=True)
     panel.margins(x=0.15)
     panel.set_ylim(_shown(rows, source))
-  panels[0].set_ylabel(f"{_NAMES.get(source, source)}: one update, test loss (nats)")
+  panels[0].set_ylabel(f"{_NAMES.get(source, source)}, one update (nats)")
   panels[0].legend(loc="lower right")
   return figure
 
