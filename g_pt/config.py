@@ -25,6 +25,7 @@ from g_pt.generator import DiffusionConfig, SampleConfig
 from g_pt.optimizers.baselines import OptimizersConfig
 from g_pt.plugins import PLUGINS
 from g_pt.sharding import MeshConfig
+from g_pt.tasks import family
 from g_pt.tasks.base import Task
 from g_pt.train.step import TrainConfig
 
@@ -153,7 +154,7 @@ def _check_classes(experiment: Experiment) -> None:
   further = experiment.train.classes
   if further is None:
     return
-  own = tasks.get(experiment.task).spec.shapes[-1][-1]
+  own = family.classes_of(experiment.task)
   for number in further:
     if number == own or further.count(number) > 1:
       raise ConfigError(f"train.classes: {number} is there twice; the task {experiment.task!r} itself has {own}")

@@ -21,6 +21,7 @@ from g_pt.evaluation import data_sets
 from g_pt.job import Job
 from g_pt.keys import fold, stream
 from g_pt.one_set import Prepared
+from g_pt.tasks import family
 from g_pt.tasks.base import Task
 from g_pt.tasks.known import few_of, known_of
 from g_pt.train.loop import Lesson
@@ -62,7 +63,7 @@ def prepare(job: Job, opened: Corpus, split: Split) -> Prepared:
   mesh = sharding.make_mesh(experiment.mesh)
 
   def lesson(task: Task, source: FamilySource) -> Lesson:
-    generator = model.for_classes(task.spec.shapes[-1][1]).generator
+    generator = model.for_classes(family.classes_of(task.name)).generator
     return Lesson(Step(task, generator, experiment.train, mesh), source)
 
   return Prepared(model.generator, source, probe, None, tuple(lesson(*one) for one in further.items()))
@@ -91,7 +92,7 @@ def _source(
 
   drawn = jax.jit(lambda key: job.task.data_of(sources, key).train)
   told, rng = [], np.random.default_rng(job.experiment.seed)
-  classes = job.task.spec.shapes[-1][1]
+  classes = family.classes_of(job.task.name)
   for group in progress.track(sets.tolist(), desc=f"data sets, {classes} classes", unit="set"):
     train = jax.device_get(drawn(group_key(job.experiment.seed, group)))
     few = few_of(train.labels, int(rng.choice(_FEW)), rng)

@@ -1,6 +1,7 @@
 """One G.pt of many data sets, all the way: corpus, training, evaluation, report, and a data set of one's own."""
 
 import json
+from pathlib import Path
 import shutil
 
 import jax
@@ -78,6 +79,17 @@ def test_a_further_number_of_classes_has_a_corpus_of_its_own(family_values, fami
   assert opened.manifest.parameters[-1][1][-1] == 4
   first, last = (opened.read(opened.metrics["test_loss"])[:, place] for place in (0, -1))
   assert (abs(first - np.log(4)) < 0.3).all() and (last < first).all()
+
+
+def test_a_further_corpus_of_a_bucket_lies_in_it(family_values):
+  values = changed(family_values, "corpus.path", "memory://bucket/corpus").values
+  (further,) = Job(config.parse(values), Path("workdir")).further
+  assert further.corpus_path == "memory://bucket/corpus/classes_4" and further.task.name == "mixes_8x8@4:digits"
+
+
+def test_one_data_set_has_no_further_numbers_of_classes(smoke_values):
+  with pytest.raises(ConfigError, match="train.classes: for tasks of many data sets alone"):
+    changed(smoke_values, "train.classes", (3,))
 
 
 def test_bounds_are_wide_enough_for_every_number_of_classes(family_values, family_workdir):

@@ -11,9 +11,8 @@ from typing import Any
 
 from g_pt import progress
 from g_pt.errors import ConfigError
-from g_pt.evaluation.alignment import alignment_by_network
 from g_pt.evaluation.base import Context, Result
-from g_pt.evaluation.data_sets import OneSet, ask, chosen_sets, one_update
+from g_pt.evaluation.data_sets import OneSet, chosen_sets, measured
 from g_pt.family_gpt import FamilyGPT
 from g_pt.fields import Settings as Base
 from g_pt.fields import limited
@@ -62,10 +61,10 @@ def _judged(context: Context, one: OneSet, settings: Settings) -> dict[str, Any]
   metrics = {}
   for metric in one.model.statistics.prompt_ranges:
     gpt = one.gpt(metric)
-    asked = ask(one, metric, settings.prompts, context.key("class_counts", "ask", one.name))
-    after = one_update(one, metric, context.key("class_counts", "one_update", one.name))
+    keys = context.key("class_counts", "ask", one.name), context.key("class_counts", "one_update", one.name)
+    _, after, of_each = measured(one, metric, settings.prompts, keys)
     metrics[metric] = {
-      "alignment": float(alignment_by_network(asked.prompted, asked.numbers[metric]).mean()),
+      "alignment": float(of_each.mean()),
       "start": float(gpt.evaluate(one.theta, "final")[metric].mean()),
       "one_update": float(gpt.evaluate(after, "final")[metric].mean()),
       "end": float(one.ends[metric].mean()),

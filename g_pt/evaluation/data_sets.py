@@ -157,6 +157,23 @@ def one_update(
   return gpt.update(theta, gpt.evaluate(theta)[metric], jnp.full(len(theta), prompt), key)
 
 
+class Measured(NamedTuple):
+  """What comes of a metric's prompts."""
+
+  asked: Achieved
+  after: Float[Array, "net parameter"]  # one update
+  alignment: Float[np.ndarray, "net"]
+
+
+def measured(
+  one: OneSet, metric: str, prompts: int, keys: tuple[Array, Array], told: Known | None = None
+) -> Measured:
+  """Keys are those of prompts and of one update; `told`: of another data set."""
+  asked = ask(one, metric, prompts, keys[0], told)
+  after = one_update(one, metric, keys[1], told)
+  return Measured(asked, after, alignment_by_network(asked.prompted, asked.numbers[metric]))
+
+
 def probe(sets: Sequence[OneSet], prompts: int, key: Array, weights: PyTree) -> float:
   """Mean prompt alignment of other weights, by the model's own metric, while training goes on."""
   found = [(one.model.metric_name, ask(one, one.model.metric_name, prompts, key, None, weights)) for one in sets]
@@ -188,12 +205,10 @@ def _judged(
   controls = {"another data set": other, "permuted classes": permuted(one.told, _next_class(one.told))}
   for metric in metrics:
     ask_key, update_key = context.key("data_sets", "ask", one.name), context.key("data_sets", "one_update", one.name)
-    found = ask(one, metric, settings.prompts, ask_key)
-    after = one_update(one, metric, update_key)
+    found, after, of_each = measured(one, metric, settings.prompts, (ask_key, update_key))
     best = {part: jax.device_get(one.gpt(metric).evaluate(after, part)) for part in ("recorded", "final")}
     arrays |= {f"{metric}.prompted": found.prompted, f"{metric}.achieved": found.numbers[metric]}
     arrays |= {f"{metric}.one_update.{part}": values[metric] for part, values in best.items()}
-    of_each = alignment_by_network(found.prompted, found.numbers[metric])
     row["metrics"][metric] = {
       "start": float(one.gpt(metric).evaluate(one.theta, "final")[metric].mean()),
       "end": float(one.ends[metric].mean()),
@@ -245,8 +260,7 @@ def _next_class(told: Known) -> Int[np.ndarray, "class"]:
 
 
 def _control(one: OneSet, metric: str, prompts: int, keys: tuple[Array, Array], told: Known) -> dict[str, float]:
-  """What comes of the prompts where something else is told; keys are those of prompts and of one update."""
-  found = ask(one, metric, prompts, keys[0], told)
-  best = one.gpt(metric).evaluate(one_update(one, metric, keys[1], told), "final")
-  of_each = alignment_by_network(found.prompted, found.numbers[metric])
+  """What comes of the prompts where something else is told."""
+  _, after, of_each = measured(one, metric, prompts, keys, told)
+  best = one.gpt(metric).evaluate(after, "final")
   return {"alignment": float(of_each.mean()), "one_update": float(best[metric].mean())}

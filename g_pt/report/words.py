@@ -55,6 +55,11 @@ def number(value: float | int | None) -> str:
   return f"{value:#.3g}".rstrip(".") if value else "0"
 
 
+def left_out(found: Mapping[str, str]) -> str:
+  """Sentences to end a caption with, on what could not be had, by name, and why."""
+  return "".join(f" Left out: {name} ({why})." for name, why in found.items())
+
+
 def setting(value: float | int) -> str:
   """A number that somebody chose: no trailing zeros, nor the digits that float32 adds."""
   return f"{value:.3g}"

@@ -62,6 +62,11 @@ def side_of(name: str) -> int:
   return SIDES[_parts(name).size]
 
 
+def classes_of(name: str) -> int:
+  """Of a data set of the family."""
+  return _parts(name).sizes.classes
+
+
 def with_classes(name: str, classes: int) -> str:
   """The name of the same family with so many classes."""
   size, _, sources, number = _parts(name)
@@ -72,7 +77,8 @@ def with_classes(name: str, classes: int) -> str:
 @functools.lru_cache
 def task(name: str) -> Task:
   """The family of that name, or one data set of it, see above; ValueError where one of its numbers is none."""
-  sizes, side, number = _parts(name).sizes, side_of(name), _parts(name).number
+  named, side = _parts(name), side_of(name)
+  sizes, number = named.sizes, named.number
   if number and not number.isdecimal():
     raise ValueError(f"{name!r}: {number!r} is not the number of a data set")
   widths = (_UNITS, sizes.classes)
@@ -103,9 +109,9 @@ def load(name: str, data_dir: str | None = None) -> mixes.Sources:
   return found
 
 
-@functools.lru_cache(2)
+@functools.lru_cache(4)
 def _pooled(sources: tuple[str, ...], side: int, data_dir: str | None) -> mixes.Sources:
-  """The same for every number of classes."""
+  """The same for every number of classes, so that it is kept: the family's own, and some that are held out."""
   return mixes.sources_of([_source(source, data_dir) for source in sources], side)
 
 
@@ -117,7 +123,7 @@ def _load_one(name: str, data_dir: str | None = None) -> datasets.Images:
 
 def whole(name: str, source: str, data_dir: str | None, key: Array) -> datasets.Images:
   """A source as it is, or its first classes, as networks of the family `name` take it; errors as of `load`."""
-  return mixes.whole(_source(source, data_dir), _parts(name).sizes, side_of(name), key)
+  return mixes.whole(_parts(name).sizes, _pooled((source,), side_of(name), data_dir), key)
 
 
 def _source(name: str, data_dir: str | None) -> datasets.Images:

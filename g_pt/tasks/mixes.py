@@ -104,12 +104,11 @@ def draw(sizes: Sizes, sources: Sources, key: Array) -> Images:
   return _made(sources, sizes, drawn, lambda images, number: look(keys[number], drawn.relatives)(images), image_key)
 
 
-def whole(source: Images, sizes: Sizes, side: int, key: Array) -> Images:
-  """One source as it is, its first classes in their own order; images of each as `draw` has them, drawn anew.
+def whole(sizes: Sizes, sources: Sources, key: Array) -> Images:
+  """The first classes as they are, in their own order; images of each as `draw` has them, drawn anew.
 
-  Raises ConfigError where it has too few classes.
+  Raises ConfigError where there are too few classes.
   """
-  sources = sources_of([source], side)
   check(sources, sizes)
   classes = jnp.arange(sizes.classes)
   drawn = Drawn(classes, jnp.zeros_like(classes), jnp.bool_(False))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
 import functools
 from pathlib import Path
 import time
@@ -22,7 +23,7 @@ from g_pt.train.step import Step, TrainConfig, TrainState
 
 # The averaged weights -> numbers for the log.
 Probe = Callable[[PyTree], dict[str, float]]
-_Update = Callable[[TrainState], tuple[TrainState, dict[str, Array]]]
+Update = Callable[[TrainState], tuple[TrainState, dict[str, Array]]]
 
 _EARLIEST = 1 / 64  # share of a training after which its history begins
 
@@ -31,7 +32,7 @@ class Lesson(NamedTuple):
   """Some of the networks that a model learns from, and its step on them."""
 
   step: Step
-  source: FamilySource
+  source: PairSource | FamilySource | Stored
 
 
 def turn(step: int, lessons: int) -> int:
@@ -51,9 +52,10 @@ def train(
   """Trains, or goes on from the last checkpoint in `directory`; returns the averaged weights.
 
   `probe` measures the averaged weights every `probe_every` steps; `data` is the
-  task's, where behaviour counts. Raises DivergenceError on a non-finite loss;
-  the last good checkpoint stays. Raises Preempted, with a checkpoint of the last
-  step, where the process is asked to end.
+  task's, where behaviour counts; `further` lessons take turns with the first, see
+  `turn`. Raises DivergenceError on a non-finite loss; the last good checkpoint stays.
+  Raises Preempted, with a checkpoint of the last step, where the process is asked to
+  end.
   """
   config, directory = step.config, Path(directory)
   if isinstance(source, FamilySource):
@@ -63,7 +65,7 @@ def train(
     part = config.batch_size // config.microbatches
     sharding.check_batch("train.batch_size / train.microbatches", part, step.mesh)
   init, compiled = step.compiled()
-  others = [(one.step.compiled()[1], sharding.place(one.source, one.step.mesh)) for one in further]
+  programs = [compiled, *(one.step.compiled()[1] for one in further)]
   key, data = stream(seed, "train", "step"), sharding.place(data, step.mesh)
   with (
     Checkpoints(directory / workdir.CHECKPOINTS) as checkpoints,
@@ -78,14 +80,15 @@ def train(
     if int(state.step) >= config.steps:
       return state.average
     kept = Kept(checkpoints, history, directory)
-    with feeding(step, source, key, int(state.step)) as fed:
-      updates = [lambda state: compiled(next(fed), key, state, data)]
-      updates += [functools.partial(_further_update, compiled, source, key) for compiled, source in others]
+    with contextlib.ExitStack() as stack:
+      lessons, done = (Lesson(step, source), *further), int(state.step)
+      fed = [stack.enter_context(feeding(*lesson, key, done)) for lesson in lessons]
+      updates = [functools.partial(_update, *one, key, data) for one in zip(programs, fed)]
       return _loop(config, updates, state, seconds, kept, preemption, probe)
 
 
-def _further_update(compiled: Callable[..., Any], source: FamilySource, key: Array, state: TrainState) -> Any:
-  return compiled(source, key, state, None)
+def _update(compiled: Callable[..., Any], fed: Iterator[Any], key: Array, data: Any, state: TrainState) -> Any:
+  return compiled(next(fed), key, state, data)
 
 
 class Kept(NamedTuple):
@@ -104,7 +107,7 @@ def history_steps(config: TrainConfig) -> set[int]:
 
 def _loop(
   config: TrainConfig,
-  updates: Sequence[_Update],  # of each lesson
+  updates: Sequence[Update],  # of each lesson
   state: TrainState,
   seconds: float,
   kept: Kept,

@@ -15,8 +15,7 @@ def section(found: Evaluated, view: View) -> Section:
     f"Networks with as many outputs, {found.summary['networks']} of each data set; of a source its first classes. "
     "The summary has the numbers."
   )
-  caption += "".join(f" Left out: {name} ({why})." for name, why in found.summary["left_out"].items())
-  return Section("Other numbers of classes", caption)
+  return Section("Other numbers of classes", caption + words.left_out(found.summary["left_out"]))
 
 
 def tables(found: Evaluated, view: View) -> tuple[Table, ...]:

@@ -28,8 +28,7 @@ def section(found: Evaluated, view: View) -> Section:
     "Prompts run from where whole runs end to a network's own value; one update is prompted for the best. With the "
     "statistics of another data set, or with classes permuted, it must fail."
   )
-  caption += "".join(f" Left out: {name} ({why})." for name, why in found.summary["left_out"].items())
-  return Section("Data sets that it has never seen", caption, drawn)
+  return Section("Data sets that it has never seen", caption + words.left_out(found.summary["left_out"]), drawn)
 
 
 def figure(found: Evaluated, sets: Sequence[tuple[int, dict[str, Any]]], view: View) -> go.Figure:
