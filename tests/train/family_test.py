@@ -72,10 +72,12 @@ def test_networks_of_several_numbers_of_classes_take_turns():
 
 
 def test_with_further_numbers_of_classes_too_it_goes_on_where_it_was_killed(run, tmp_path):
-  whole = run(tmp_path / "whole", further=(2, 4))
+  """From step 3 on, whose turn is not that of the first step."""
+  settings = {"further": (2, 4), "checkpoint_every": 3}
+  whole = run(tmp_path / "whole", **settings)
   with pytest.raises(Killed):
-    run(tmp_path / "killed", killed_at(1), further=(2, 4))
-  assert_same(run(tmp_path / "killed", further=(2, 4)), whole)
+    run(tmp_path / "killed", killed_at(1), **settings)
+  assert_same(run(tmp_path / "killed", **settings), whole)
   assert lines(tmp_path / "killed") == lines(tmp_path / "whole")
   alone = run(tmp_path / "alone")
   assert any((np.asarray(a) != np.asarray(b)).any() for a, b in zip(*map(jax.tree.leaves, (alone, whole))))
