@@ -168,5 +168,5 @@ def _check_behaviour(experiment: Experiment) -> None:
     return
   if experiment.diffusion.prediction != "x0":
     raise ConfigError(f"train.behaviour: for diffusion.prediction=x0 alone, not {experiment.diffusion.prediction}")
-  if tasks.get(experiment.task).training.inputs is None:
+  if tasks.get(experiment.task).training.examples is None:
     raise ConfigError(f"train.behaviour: the task {experiment.task!r} has no inputs to compare networks on")

@@ -85,6 +85,14 @@ class Generator:
       raise ValueError(_NO_SIZE)
     return self.units.size
 
+  def place(self, prompt: Float[Array, "net"]) -> Float[Array, "net"]:
+    """Where in the range of prompts each is, on the metric's scale: 0 the best, 1 the worst; without a range, 1."""
+    if self.prompt_range is None:
+      return jnp.ones_like(prompt)
+    ends = self.metric.coordinate(jnp.asarray(self.prompt_range))
+    best, worst = ends[::-1] if self.metric.higher_is_better else ends
+    return jnp.clip((self.metric.coordinate(prompt) - best) / (worst - best), 0.0, 1.0)
+
   def _model(self, weights: PyTree, theta, start_metric, prompt) -> objective.Denoiser:
     """The model's output as a function of the noised vector and the timestep alone."""
     if self.prompt_range is not None:

@@ -183,6 +183,16 @@ def test_prompts_beyond_what_was_learned_are_taken_for_its_ends(toy, statistics,
   assert np.abs(updated(0.2) - updated(1.5)).max() > 1e-4
 
 
+def test_a_prompt_s_place_runs_from_the_best_to_the_worst(toy, statistics):
+  ranged = build(toy, statistics._replace(prompt_range=PromptRange(0.2, 2.0)), DiffusionConfig())
+  middle = np.sqrt((0.2 + 0.02) * (2.0 + 0.02)) - 0.02  # of losses, on their logarithmic scale
+  prompts = jnp.asarray([0.0, 0.2, middle, 2.0, 5.0])
+  np.testing.assert_allclose(ranged.place(prompts), [0, 0, 0.5, 1, 1], atol=1e-6)
+  rewarded = dataclasses.replace(ranged, metric=dataclasses.replace(ranged.metric, higher_is_better=True))
+  np.testing.assert_allclose(rewarded.place(prompts), [1, 1, 0.5, 0, 0], atol=1e-6)
+  np.testing.assert_array_equal(build(toy, statistics, DiffusionConfig()).place(prompts), 1.0)
+
+
 def test_starts_beyond_what_was_learned_are_brought_to_its_bounds(toy, statistics, networks):
   """Longer arrays are shortened, shorter ones left; a metric out of range is taken for the range's end."""
   start, _ = networks

@@ -57,24 +57,30 @@ def divergence(
 
 
 def loss_difference(
-  labels: Int[Array, "example"], target: Float[Array, "example class net"], estimate: Float[Array, "example class net"]
+  labels: Int[Array, "example"],
+  target: Float[Array, "example class net"],
+  estimate: Float[Array, "example class net"],
+  below: Float[Array, "net"] | float = 1.0,
 ) -> Float[Array, "net"]:
   """How much the estimate's cross-entropy with the labels, in nats, is above or below the target's, as a loss.
 
   An estimate that lies between many possible targets is worse than each of them,
   though it is near to all: of its divergence that is a small part, of what was
-  prompted it is all.
+  prompted it is all. What it is better counts by the share `below`.
   """
   places = labels[:, None, None]
 
   def loss(logits: Float[Array, "example class net"]) -> Float[Array, "net"]:
     return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits, axis=1), places, axis=1)[:, 0], axis=0)
 
-  return _size(loss(estimate) - loss(target), _LARGE_LOSS)
+  return _size(loss(estimate) - loss(target), _LARGE_LOSS, below)
 
 
 def error_difference(
-  labels: Int[Array, "example"], target: Float[Array, "example class net"], estimate: Float[Array, "example class net"]
+  labels: Int[Array, "example"],
+  target: Float[Array, "example class net"],
+  estimate: Float[Array, "example class net"],
+  below: Float[Array, "net"] | float = 1.0,
 ) -> Float[Array, "net"]:
   """The same by the share of examples that a network gets wrong.
 
@@ -90,12 +96,12 @@ def error_difference(
     usual = jnp.sqrt(jnp.mean(jax.lax.stop_gradient(behind) ** 2, axis=0, keepdims=True))
     return jnp.mean(jax.nn.sigmoid(behind / (_SOFT * usual + 1e-6)), axis=0)
 
-  return _size(wrong(estimate) - wrong(target), _LARGE_ERROR)
+  return _size(wrong(estimate) - wrong(target), _LARGE_ERROR, below)
 
 
-def _size(apart: Float[Array, "net"], large: float) -> Float[Array, "net"]:
-  """Half of the square of what is small, and a line where it is large (pseudo-Huber).
+def _size(apart: Float[Array, "net"], large: float, below: Float[Array, "net"] | float) -> Float[Array, "net"]:
+  """Half of the square of what is small, and a line where it is large (pseudo-Huber); of what is below 0, a share.
 
   By few images nothing can be done about some differences.
   """
-  return large**2 * (jnp.sqrt(1 + (apart / large) ** 2) - 1)
+  return large**2 * (jnp.sqrt(1 + (apart / large) ** 2) - 1) * jnp.where(apart < 0, below, 1.0)

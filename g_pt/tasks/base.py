@@ -134,9 +134,9 @@ class Training:
   recipe: Recipe  # the defaults
   run: Callable[..., Float[Array, "checkpoint run parameter"]]
   optimizers: tuple[str, ...]  # values of `recipe.optimizer` that one update is compared with
-  # data, key, count -> unlabelled inputs for comparing networks' outputs; None: there are none
-  inputs: Callable[[Data, Array, int], Array] | None = None
-  seen: Callable[[Data], Data] = lambda data: data  # without what runs and `inputs` do not look at
+  # data, key, count -> training inputs [example, ...] to compare networks' outputs on, and their labels; None: none
+  examples: Callable[[Data, Array, int], tuple[Array, Int[Array, "example"]]] | None = None
+  seen: Callable[[Data], Data] = lambda data: data  # without what runs and `examples` do not look at
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from g_pt.errors import ConfigError
 from g_pt.parameters import HiddenLayer, Parameters
@@ -115,16 +115,16 @@ def task(
 ) -> Task:
   """A Task for one classifier: records test and train loss (nats) and error (percent). With `draw`, of a family.
 
-  `augment` changes stored images by a key, in training and where networks are compared on some.
+  `augment` changes stored images by a key, in training alone.
   """
 
   def init(key: Array) -> Parameters:
     return classifier.init(key, jnp.zeros((1, *input_shape)))["params"]
 
-  def inputs(data: Images, key: Array, count: int) -> Float[Array, "example ..."]:
-    index_key, batch_key = jax.random.split(key)
-    index = jax.random.randint(index_key, (count,), 0, data.train.labels.shape[0])
-    return jnp.asarray(objective.minibatch(data, index, batch_key).images)
+  def examples(data: Images, key: Array, count: int) -> tuple[Float[Array, "example ..."], Int[Array, "example"]]:
+    index = jax.random.randint(key, (count,), 0, data.train.labels.shape[0])
+    batch = objective.minibatch(data, index, key, augment=False)
+    return jnp.asarray(batch.images), jnp.asarray(batch.labels)
 
   picture = first_layer_picture(input_shape, hidden_layers[0].axes[0][0].partition("/")[0])
   network = Network(init=init, apply=classifier.logits, picture=picture, hidden_layers=hidden_layers)
@@ -144,7 +144,7 @@ def task(
       recipe=recipe,
       run=functools.partial(train_runs, objective),
       optimizers=OPTIMIZERS,
-      inputs=inputs,
+      examples=examples,
       seen=seen if draw is None else lambda sources: sources,
     ),
     draw=draw,

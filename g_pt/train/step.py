@@ -24,8 +24,10 @@ from g_pt.tasks.base import Task
 from g_pt.train.muon import muon
 
 OPTIMIZERS = ("adamw", "muon")
-# By the metric that is prompted, how much the difference in it counts, a divergence counting 1.
-_COMPARED = {"test_loss": (20.0, loss_difference), "test_error": (60.0, error_difference)}
+# By the metric that is prompted, the difference in it, and what that counts, in shares of what a loss's does.
+_COMPARED = {"test_loss": (1.0, loss_difference), "test_error": (3.0, error_difference)}
+# How much a difference in losses counts, a divergence counting 1: of one data set, and of many.
+_OF_ONE_SET, _OF_MANY_SETS = 4.0, 20.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +46,8 @@ class TrainConfig(Settings):
   weight_decay: float = limited(0.01, least=0)  # on kernels alone, in proportion to the learning rate
   clip_norm: float = limited(1.0, above=0)  # of the gradient over all weights
   average_decay: float = limited(0.999, least=0, below=1)  # of the moving average of weights that is sampled from
-  # Weight of the divergence between outputs of the target and of its estimate, on that many training inputs a batch; of
-  # many data sets, also of their difference in the metric that is prompted.
+  # Weight of the divergence between outputs of the target and of its estimate, on that many training inputs a batch,
+  # and of their difference there in the metric that is prompted.
   behaviour: float = limited(0.0, least=0)
   behaviour_inputs: int = limited(64, least=1)
   pairs: PairsConfig = PairsConfig()
@@ -97,8 +99,10 @@ class Asked(NamedTuple):
   """By which metric networks are prompted, and the labels that it can be told by."""
 
   metrics: tuple[str, ...]
-  by: Float[Array, "metric"]  # 1 for the one that is asked for, 0 for the others
+  counts: Float[Array, "metric"]  # how much the difference in each counts; 0 of those that are not asked for
   labels: Int[Array, "example"]
+  # How much it counts that an estimate is better than its target: 0 where the best is asked for, 1 where the worst is.
+  below: Float[Array, "net"] | float = 1.0
 
 
 def behaviour_loss(
@@ -107,15 +111,14 @@ def behaviour_loss(
   inputs: Float[Array, "example ..."],
   target: Float[Array, "net parameter"],
   estimate: Float[Array, "net parameter"],
-  asked: Asked | None = None,
+  asked: Asked,
 ) -> Float[Array, "net"]:
   """Weighted divergence of pairs of networks on inputs that they share, and their difference in what is asked for."""
-  outputs = [task.network.apply(population.stack(task.spec, theta), inputs) for theta in (target, estimate)]
-  apart = divergence(*outputs)
-  if asked is not None:
-    for name, share in zip(asked.metrics, asked.by):
-      weight, difference = _COMPARED[name]
-      apart = apart + share * weight * difference(asked.labels, *outputs)
+  wanted, given = (task.network.apply(population.stack(task.spec, theta), inputs) for theta in (target, estimate))
+  apart = divergence(wanted, given)
+  for name, counts in zip(asked.metrics, asked.counts):
+    share, difference = _COMPARED[name]
+    apart = apart + counts * share * difference(asked.labels, wanted, given, asked.below)
   return config.behaviour * apart
 
 
@@ -167,21 +170,25 @@ class Step:
     pairs, told = (drawn.pairs, (drawn.told, drawn.by)) if isinstance(drawn, Drawn) else (drawn, ())
     loss, estimate = self.generator.denoising_loss(weights, pairs, key, *told)
     if self.config.behaviour:
-      inputs, asked = self._inputs(drawn, data, fold(key, "inputs"))
+      inputs, asked = self._inputs(drawn, pairs.target_metric, data, fold(key, "inputs"))
       loss = loss + behaviour_loss(self.task, self.config, inputs, pairs.target, estimate, asked)
     return jnp.mean(loss)
 
-  def _inputs(self, drawn: Pairs | Drawn, data: Any, key: Array) -> tuple[Float[Array, "example ..."], Asked | None]:
-    """Of the data set, drawn anew each time, all classes as likely; and what is asked for, where labels are known."""
-    count, draw = self.config.behaviour_inputs, self.task.training.inputs
+  def _inputs(
+    self, drawn: Pairs | Drawn, prompt: Float[Array, "net"], data: Any, key: Array
+  ) -> tuple[Float[Array, "example ..."], Asked]:
+    """Of the data set, drawn anew each time, all classes as likely; and what is asked for."""
+    count, draw, metrics = self.config.behaviour_inputs, self.task.training.examples, self.task.measurement.metrics
     if isinstance(drawn, Drawn):
       classes, of_each, _ = drawn.inputs.shape
       chosen = jax.random.randint(key, (count,), 0, classes * of_each)
-      asked = Asked(tuple(self.task.measurement.metrics), drawn.by, chosen // of_each)
+      asked = Asked(tuple(metrics), _OF_MANY_SETS * drawn.by, chosen // of_each)
       return drawn.inputs.reshape(classes * of_each, -1)[chosen], asked
-    if draw is None:
+    if draw is None or isinstance(self.generator, FamilyGenerator):
       raise ValueError(f"train.behaviour: the task {self.task.name!r} has no inputs to compare networks on")
-    return draw(data, key, count), None
+    inputs, labels = draw(data, key, count)
+    names = tuple(name for name, metric in metrics.items() if metric == self.generator.metric)
+    return inputs, Asked(names, jnp.full(len(names), _OF_ONE_SET), labels, self.generator.place(prompt))
 
   def __call__(
     self, source: PairSource | FamilySource | Pairs, key: Array, state: TrainState, data: Any

@@ -105,6 +105,18 @@ def test_losses_are_compared_by_their_means():
   np.testing.assert_allclose(loss_difference(labels, target, target + 2.0), 0.0, atol=1e-6)
 
 
+@pytest.mark.parametrize("difference", [loss_difference, error_difference])
+def test_what_an_estimate_is_better_counts_as_little_as_is_said(difference):
+  """Of two networks, the one in all right and the other in all wrong, each network by its own share."""
+  labels = jnp.asarray([0, 1, 2] * 4)
+  right = jnp.repeat(3.0 * jnp.eye(3)[labels][:, :, None], 3, axis=2)
+  below = jnp.asarray([0.0, 0.3, 1.0])
+  worse, better = difference(labels, right, -right, below), difference(labels, -right, right, below)
+  assert (worse > 1e-2).all()
+  np.testing.assert_allclose(better, below * worse, rtol=1e-5, atol=1e-7)
+  np.testing.assert_array_equal(difference(labels, -right, right), difference(labels, -right, right, jnp.ones(3)))
+
+
 def test_errors_are_compared_by_their_shares():
   """Networks that are wrong on some of ten examples, clearly: by a step and by its soft form they are alike."""
   labels = jnp.asarray([0, 1] * 5)

@@ -69,8 +69,8 @@ def short(task):
 
 def inputs_of(task, data, key):
   """EXAMPLES inputs of the network: the task's own where it has any."""
-  if task.training.inputs is not None:
-    return task.training.inputs(data, key, EXAMPLES)
+  if task.training.examples is not None:
+    return task.training.examples(data, key, EXAMPLES)[0]
   return jax.random.uniform(key, (EXAMPLES, 4), minval=-1, maxval=1)
 
 
@@ -260,18 +260,19 @@ def test_many_networks_compute_as_each_alone_with_the_same_gradients(case):
   np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-3, atol=1e-4 * np.abs(expected_gradient).max())
 
 
-def test_inputs_are_training_images_without_their_labels(case):
+def test_networks_are_compared_on_training_images_as_they_are(case):
   task, data, _ = case
   if not isinstance(data, Images):
-    assert task.training.inputs is None
+    assert task.training.examples is None
     return
   # Nothing of the parts that networks are judged on is looked at.
   blind = data._replace(recorded=None, final=None)
-  inputs = np.asarray(task.training.inputs(blind, jax.random.key(1), 40))
+  inputs, labels = (np.asarray(x) for x in task.training.examples(blind, jax.random.key(1), 40))
   assert inputs.shape == (40, *data.train.images.shape[1:])
-  if task.name != "cifar10":  # whose images are augmented
-    own = {image.tobytes() for image in np.asarray(data.inputs(data.train.images), np.float32)}
-    assert {image.tobytes() for image in inputs} <= own
+  images = np.asarray(data.inputs(data.train.images), np.float32)
+  own = {(image.tobytes(), int(label)) for image, label in zip(images, data.train.labels)}
+  assert {(image.tobytes(), int(label)) for image, label in zip(inputs, labels)} <= own
+  assert len(set(labels.tolist())) > 1
 
 
 def test_the_recipe_names_its_learning_rate_and_every_optimizer(case):

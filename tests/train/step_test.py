@@ -84,8 +84,8 @@ def behaviour(toy, config):
 
   def behaviour(weight, target, estimate, key):
     settings = dataclasses.replace(config, behaviour=weight, behaviour_inputs=30)
-    inputs = toy.training.inputs(data, key, settings.behaviour_inputs)
-    return behaviour_loss(toy, settings, inputs, target, estimate)
+    inputs, labels = toy.training.examples(data, key, settings.behaviour_inputs)
+    return behaviour_loss(toy, settings, inputs, target, estimate, Asked((), jnp.zeros(0), labels))
 
   return behaviour
 
@@ -111,13 +111,15 @@ def test_each_network_is_compared_with_its_own_target(networks, behaviour):
 def test_networks_are_compared_in_what_is_asked_for_alone(toy, config, networks):
   """Beside their divergence; the largest difference in the one metric is not that in the other."""
   data, settings = toy.load(None), dataclasses.replace(config, behaviour=1.0)
-  inputs = toy.training.inputs(data, jax.random.key(2), 30)
+  inputs, _ = toy.training.examples(data, jax.random.key(2), 30)
   outputs = [toy.network.apply(population.stack(toy.spec, theta), inputs) for theta in networks]
   labels = jnp.arange(30) % outputs[0].shape[1]
 
   def beside(by):
     asked = Asked(("test_loss", "test_error"), jnp.asarray(by), labels)
-    return behaviour_loss(toy, settings, inputs, *networks, asked) - behaviour_loss(toy, settings, inputs, *networks)
+    nothing = Asked((), jnp.zeros(0), labels)
+    asked_for, divergence = (behaviour_loss(toy, settings, inputs, *networks, what) for what in (asked, nothing))
+    return asked_for - divergence
 
   by_loss, by_error = loss_difference(labels, *outputs), error_difference(labels, *outputs)
   for by, wanted in (((1.0, 0.0), by_loss), ((0.0, 1.0), by_error)):
@@ -146,6 +148,21 @@ def test_a_step_s_loss_has_behaviour_beside_the_error_of_weights(toy, networks, 
   assert loss(1.0) > loss(0.0) + 0.05
   np.testing.assert_allclose(loss(3.0) - loss(0.0), 3 * (loss(1.0) - loss(0.0)), rtol=1e-4)
   np.testing.assert_allclose(loss(3.0, start), loss(0.0, start), atol=1e-3)
+
+
+def test_what_is_compared_is_the_metric_that_is_prompted(toy, config, networks, step_of, fresh):
+  """A step prompts one metric; its loss is the divergence and the difference in that one."""
+  start, target = networks
+  pairs, data, key = Pairs(start, target, jnp.ones(NETWORKS), jnp.ones(NETWORKS)), toy.load(None), jax.random.key(1)
+  step = step_of(behaviour=1.0, behaviour_inputs=16)
+  weights = jax.tree.map(jnp.zeros_like, fresh.weights)
+  inputs, labels = toy.training.examples(data, fold(key, "inputs"), 16)
+  by = tuple(name for name, metric in toy.measurement.metrics.items() if metric is step.generator.metric)
+  assert len(by) == 1
+  _, estimate = step.generator.denoising_loss(weights, pairs, key)
+  wanted = behaviour_loss(toy, step.config, inputs, target, estimate, Asked(by, jnp.full(1, 4.0), labels)).mean()
+  beside = step.loss(weights, pairs, key, data) - step_of().loss(weights, pairs, key, None)
+  np.testing.assert_allclose(beside, wanted, rtol=1e-4)
 
 
 def test_without_behaviour_no_data_are_asked_for(networks, step_of, fresh):
