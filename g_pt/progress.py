@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import sys
 import time
@@ -11,6 +12,7 @@ import jax
 from tqdm import tqdm
 
 LINE_SECONDS = 30.0
+_LINES = 8  # whose mean a speed is: work that a device is given ahead comes in bursts
 _LINE = "{desc}: {n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left{postfix}"
 
 Item = TypeVar("Item")
@@ -52,7 +54,8 @@ class Lines:
 
   def __init__(self, total: int, initial: int, desc: str, unit: str, clock: Callable[[], float]):
     self._total, self._desc, self._unit, self._clock = total, desc, unit, clock
-    self._began = self._shown = clock(), initial
+    self._began = clock(), initial
+    self._shown = collections.deque([self._began], _LINES)
     self._done, self._postfix = initial, ""
 
   def __enter__(self) -> Lines:
@@ -64,8 +67,8 @@ class Lines:
   def update(self, n: int = 1) -> None:
     self._done += n
     now = self._clock()
-    if now - self._shown[0] >= LINE_SECONDS:
-      self._show(now, self._shown)
+    if now - self._shown[-1][0] >= LINE_SECONDS:
+      self._show(now, self._shown[0])
 
   def set_postfix(self, values: Mapping[str, str], /) -> None:
     self._postfix = ", ".join(f"{name}={value}" for name, value in values.items())
@@ -84,4 +87,4 @@ class Lines:
       postfix=self._postfix,
     )
     print(" ".join(line.split()), file=sys.stderr, flush=True)  # tqdm pads its figures
-    self._shown = now, self._done
+    self._shown.append((now, self._done))

@@ -76,12 +76,24 @@ def test_the_postfix_is_on_the_lines(log):
   assert [line.endswith(" left, loss=0.3, prompt_alignment=0.9") for line in lines] == [True, True]
 
 
-def test_a_line_tells_the_speed_since_the_last_one_and_the_last_one_of_all(clock, written):
-  with progress.bar(100, desc="corpus", unit="run", clock=clock) as shown:
-    for runs, seconds in ((30, 30.0), (60, 30.0), (10, 20.0)):
+def test_a_line_tells_the_speed_of_the_last_minutes_and_the_last_one_of_all(clock, written):
+  with progress.bar(1000, desc="corpus", unit="run", clock=clock) as shown:
+    for runs, seconds in [(3, 30.0)] * 4 + [(60, 30.0)] * 12 + [(10, 20.0)]:
       clock.now += seconds
       shown.update(runs)
-  assert [line.split(", ")[1] for line in written()] == ["1.00run/s", "2.00run/s", "1.25run/s"]
+  speeds = [line.split(", ")[1] for line in written()]
+  assert speeds[0] == "10.00s/run" and speeds[-2] == "2.00run/s" and speeds[-1] == "1.48run/s"
+
+
+def test_bursts_are_not_taken_for_the_speed(clock, written):
+  """Of steps that are given to a device, most at once, and then waited for."""
+  with progress.bar(1000, desc="train", unit="step", clock=clock) as shown:
+    for _ in range(10):
+      for steps, seconds in ((48, 30.0), (2, 70.0)):
+        clock.now += seconds
+        shown.update(steps)
+  speeds = [line.split(", ")[1] for line in written()]
+  assert all(1.6 < float(speed.removesuffix("s/step")) < 2.6 for speed in speeds[4:])  # 100 seconds are 50 steps
 
 
 def test_it_says_where_an_error_came(clock, written):
