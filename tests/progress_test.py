@@ -93,7 +93,7 @@ def test_bursts_are_not_taken_for_the_speed(clock, written):
         clock.now += seconds
         shown.update(steps)
   speeds = [line.split(", ")[1] for line in written()]
-  assert all(1.6 < float(speed.removesuffix("s/step")) < 2.6 for speed in speeds[4:])  # 100 seconds are 50 steps
+  assert all(1.5 < float(speed.removesuffix("s/step")) < 2.5 for speed in speeds[4:])  # 100 seconds are 50 steps
 
 
 def test_it_says_where_an_error_came(clock, written):
