@@ -32,7 +32,7 @@ class PPORecipe(Settings):
   minibatches: int = limited(2, least=1)  # of a pass
   optimizer: str = limited("adam", choices=OPTIMIZERS)
   learning_rate: float = limited(3e-4, above=0)  # of actor and critic
-  schedule: str = limited("cosine", choices=recipes.SCHEDULES)  # to 0, a step an iteration
+  schedule: str = limited("cosine", choices=recipes.SCHEDULES)  # from iteration to iteration
   discount: float = limited(0.99, least=0, most=1)
   gae_lambda: float = limited(0.95, least=0, most=1)  # of the generalised advantage estimate
   clip: float = limited(0.2, least=0)  # of the ratio of new to old probabilities

@@ -7,13 +7,15 @@ import numpy as np
 
 from g_pt.tasks.base import Data, Recipe
 
-SCHEDULES = ("cosine", "constant")
+SCHEDULES = ("cosine", "linear", "constant")
 
 
 def falling(schedule: str, done: Float[np.ndarray, "step"]) -> Float[np.ndarray, "step"]:
-  """Factors on the learning rate where that share of a run is done: half a cosine from 1 to 0, or 1."""
+  """Factors on the learning rate where that share of a run is done: half a cosine or a line from 1 to 0, or 1."""
   if schedule == "constant":
     return np.ones(done.shape, np.float32)
+  if schedule == "linear":
+    return (1 - done).astype(np.float32)
   return (0.5 * (1 + np.cos(np.pi * done))).astype(np.float32)
 
 

@@ -39,7 +39,7 @@ class SupervisedRecipe(Settings):
   learning_rate: float = limited(0.1, above=0)
   momentum: float = limited(0.9, least=0)
   weight_decay: float = limited(5e-4, least=0)  # on every parameter
-  schedule: str = limited("cosine", choices=recipes.SCHEDULES)  # to 0, a step an epoch
+  schedule: str = limited("cosine", choices=recipes.SCHEDULES)  # a cosine falls from epoch to epoch, a line at each step
   # Whether images are changed at random, where a task says how, as CIFAR-10's crops and flips. None: where it does.
   augment: bool | None = None
   # The first recorded ones, on which each checkpoint is measured; 0: all.
@@ -66,6 +66,9 @@ class SupervisedRecipe(Settings):
 
   def decay(self, data: Images) -> Float[np.ndarray, "step"]:
     """The factor on the learning rate of each step."""
+    if self.schedule == "linear":
+      steps = self.steps(data)
+      return recipes.falling("linear", np.arange(steps) / steps)
     epoch = np.arange(self.epochs).repeat(self.steps_per_epoch(data))
     return recipes.falling(self.schedule, epoch / self.epochs)
 

@@ -29,7 +29,7 @@ def images(count):
     ("learning_rate", math.inf, "learning_rate: inf is not a finite number"),
     ("epochs", 0, "epochs: 0 is less than 1"),
     ("optimizer", "lion", "optimizer: unknown 'lion'; it is one of: "),
-    ("schedule", "step", "schedule: unknown 'step'; it is one of: cosine, constant"),
+    ("schedule", "step", "schedule: unknown 'step'; it is one of: cosine, linear, constant"),
   ],
 )
 def test_what_cannot_be_is_refused_by_its_name(kind, field, value, message):
@@ -59,6 +59,15 @@ def test_the_rate_of_a_policy_falls_an_iteration_at_a_time():
   decay = recipe.decay(None)
   assert decay.dtype == np.float32 and decay.shape == (11,) == (recipe.steps(None),)
   np.testing.assert_allclose(decay, [0.5 * (1 + math.cos(math.pi * i / 11)) for i in range(11)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_linear_rate_falls_at_every_step_by_as_much(kind):
+  recipe, data = kind(schedule="linear"), images(300)
+  decay = recipe.decay(data)
+  assert decay.dtype == np.float32 and decay.shape == (recipe.steps(data),) and decay[0] == 1
+  np.testing.assert_allclose(np.diff(decay), -1 / len(decay), rtol=1e-3)
+  np.testing.assert_allclose(decay[-1], 1 / len(decay), rtol=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
