@@ -26,7 +26,8 @@ def get_config(variant: str = "default") -> ConfigDict:
   config = digits_loss.get_config(variant)
   config.metric = "test_error"
   if variant == "default":
-    config.sample.update(steps=50, temperature=1.0, stop=0.0)
+    config.train.steps = 2500
+    config.sample.stop = 0.4
   elif variant == "truncated":
     config.corpus.only_up_to = 10.0
   return config
