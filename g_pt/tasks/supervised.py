@@ -39,7 +39,8 @@ class SupervisedRecipe(Settings):
   learning_rate: float = limited(0.1, above=0)
   momentum: float = limited(0.9, least=0)
   weight_decay: float = limited(5e-4, least=0)  # on every parameter
-  schedule: str = limited("cosine", choices=recipes.SCHEDULES)  # a cosine falls from epoch to epoch, a line at each step
+  # A cosine falls from epoch to epoch, a line at each step.
+  schedule: str = limited("cosine", choices=recipes.SCHEDULES)
   # Whether images are changed at random, where a task says how, as CIFAR-10's crops and flips. None: where it does.
   augment: bool | None = None
   # The first recorded ones, on which each checkpoint is measured; 0: all.
