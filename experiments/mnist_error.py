@@ -1,6 +1,6 @@
-"""A G.pt of MNIST classifiers by test error, which has no gradient: the corpus and model of `mnist_loss`.
+"""A G.pt of MNIST classifiers by test error: the corpus and model of `mnist_loss`.
 
-Claim: the metric is never differentiated, so an error is prompted like a loss.
+Claim: an error is prompted like a loss, though it cannot be differentiated.
 
   command   python main.py --config=experiments/mnist_error.py --workdir=runs/mnist_error
   time      with the corpus of `mnist_loss` and its optimizers there, on two CPU cores (EPYC, AVX-512)
@@ -14,6 +14,9 @@ Claim: the metric is never differentiated, so an error is prompted like a loss.
 Sampling is a choice between the two numbers: cold and stopped early, as here, samples err less
 than is asked for in the middle; with `--config.sample.temperature=1 --config.sample.stop=0` the
 same model has an alignment of 0.957, and 9.4 % at prompt 5 % (32 networks).
+
+All that was measured when target and estimate were compared by the divergence of their outputs alone, not
+by their errors, too: on digits that was 0.927 for 0.965.
 
 `--config.corpus.path=runs/mnist_loss/corpus` takes the corpus of `mnist_loss`, which is the same.
 `:paper` is the published model and scale; `:smoke` runs every stage in seconds.

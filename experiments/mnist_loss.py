@@ -29,6 +29,9 @@ steps without it; weights of 3 and of 10 are alike. With all that, parameters ha
 too small, not the corpus. Sampling was chosen on training runs: stopped at 0.4 rather than
 0.2 it ends at 0.237 for 0.242, in 16 steps at 0.232.
 
+All that was measured when target and estimate were compared by the divergence of their outputs alone, not
+by their losses, too: on digits that was 0.992 for 0.995.
+
 `:paper` is the published model and scale; `:smoke` runs every stage in seconds.
 """
 
