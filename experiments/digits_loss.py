@@ -9,7 +9,9 @@ prompted is what is achieved.
   expect    prompt alignment 0.995 on test runs (0.994 on held-out images); one update at prompt
             0.05 takes fresh networks from a mean test loss of 2.34 to 0.091 (0.057 to 0.135), on
             held-out images 0.085, and to 3.1 % error, worth 552 steps of SGD and 796 of Nesterov (437 and
-            401 on held-out images); runs end at 0.103
+            401 on held-out images); runs end at 0.103. Samples of different starts are 9.2 apart, hidden
+            units matched, of one start 4.7, ends of runs 11.9; the cosine with the run's own way is 0.66;
+            33 % are novel and performant, as of unseen ends
   seeds     python -m experiments.results.seeds --experiment=digits_loss --seeds=0,1
             two, everything anew for each: alignment 0.996 (0.995 to 0.996), one update 0.095
             (0.091 to 0.100), on held-out images 0.084 (0.082 to 0.085)
