@@ -10,8 +10,8 @@ of its blocks. Half of the steps are about networks of ten classes, a quarter ea
 
   command   python main.py --config=experiments/unseen_data.py --workdir=runs/unseen_data
   data      scikit-learn's digits, MNIST and CIFAR-10 in grey, 8x8 pixels; held out are Fashion-MNIST and letters
-  time      two CPU cores (EPYC, AVX-512; their speed varies by 2 from hour to hour), nothing beside: corpora 1.1
-            minutes, training 21 at 0.44 s a step, 2 of them compiling; evaluation 25 beside another program
+  time      two CPU cores (EPYC, AVX-512; their speed varies by 2 from hour to hour), nothing beside: corpora 1.2
+            minutes, training 16 to 21, 2 of them compiling; evaluation 25 beside another program
   expect    on Fashion-MNIST, final images: prompt alignment 0.988 by loss, 0.980 by error; one update, prompted for
             0.05, takes fresh networks from 2.34 to 0.707 and 23.4 %, worth 105 steps of tuned Nesterov, where whole
             runs end at 0.662; the same network trained on Gaussian images of the same statistics ends at 0.718, tuned
