@@ -41,10 +41,10 @@ and end at 0.117, 2,000 without it 0.981 and 0.166.
 
 `:chunk` is the paper's model, a small one, in the same training: alignment 0.995, one update at
 0.066 (with the losses compared, too). But it is one network that it learned: what it makes of two starts
-is 3.7 apart, hidden units matched, and of one start by two noises 0.18, where ends of runs are 11.9 apart; no sample is novel and
-performant, and its step from a start has a cosine of 0.03 with what the run itself does. With the
-equivariant model these are 9.2, 4.2, 27 % (33 % of unseen runs' ends, at most 25 % worse than the
-median end) and 0.67: a loss on behaviour does not see how units are ordered, and only a model that cannot
+is 3.7 apart, hidden units matched, and of one start by two noises 0.18, where ends of runs are 11.9 apart;
+no sample is novel and performant, and its step from a start has a cosine of 0.03 with what the run itself does.
+With the equivariant model these are 9.2, 4.7, 33 % (33 % of unseen runs' ends, at most 25 % worse than the
+median end) and 0.66: a loss on behaviour does not see how units are ordered, and only a model that cannot
 choose an order of its own must take it from the start.
 
 `:paper` has the paper's recipe, too, and ends at -3.2 after 4,000 steps (24 networks): small
