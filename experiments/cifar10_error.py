@@ -7,7 +7,7 @@ Claim: an error is prompted like a loss, though it cannot be differentiated.
             core with another training on the other, alignment and one update 4 on one core
   expect    prompt alignment 0.709 on test runs (0.716 on training runs, 0.677 on held-out images); one
             update at prompt 35 % takes fresh networks from a mean test error of 90.7 % to 57.0 % (held-out
-            57.7 %, whole test set 57.7 %); runs end at 52.9 %. Samples of different starts are 11.2 apart,
+            57.7 %, whole test set 57.7 %); runs end at 53.0 %. Samples of different starts are 11.2 apart,
             of one start 10.1, ends of runs 16.3; the cosine with the run's own way is 0.42
 
 What limits it: prompts run from 35 %, and no network of the corpus errs less than 48.5 %: the nearest

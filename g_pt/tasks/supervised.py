@@ -67,11 +67,9 @@ class SupervisedRecipe(Settings):
 
   def decay(self, data: Images) -> Float[np.ndarray, "step"]:
     """The factor on the learning rate of each step."""
-    if self.schedule == "linear":
-      steps = self.steps(data)
-      return recipes.falling("linear", np.arange(steps) / steps)
-    epoch = np.arange(self.epochs).repeat(self.steps_per_epoch(data))
-    return recipes.falling(self.schedule, epoch / self.epochs)
+    held = 1 if self.schedule == "linear" else self.steps_per_epoch(data)  # steps of the same rate
+    done = np.arange(self.steps(data)) // held * held / self.steps(data)
+    return recipes.falling(self.schedule, done)
 
 
 class Objective(NamedTuple):

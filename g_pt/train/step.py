@@ -187,7 +187,8 @@ class Step:
     if draw is None or isinstance(self.generator, FamilyGenerator):
       raise ValueError(f"train.behaviour: the task {self.task.name!r} has no inputs to compare networks on")
     inputs, labels = draw(data, key, count)
-    names = tuple(name for name, metric in metrics.items() if metric == self.generator.metric)
+    # Of a metric that nobody can compare by labels, the divergence alone counts.
+    names = tuple(name for name in _COMPARED if metrics.get(name) == self.generator.metric)
     return inputs, Asked(names, jnp.full(len(names), _OF_ONE_SET), labels, self.generator.place(prompt))
 
   def __call__(

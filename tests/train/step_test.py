@@ -150,7 +150,7 @@ def test_a_step_s_loss_has_behaviour_beside_the_error_of_weights(toy, networks, 
   np.testing.assert_allclose(loss(3.0, start), loss(0.0, start), atol=1e-3)
 
 
-def test_what_is_compared_is_the_metric_that_is_prompted(toy, config, networks, step_of, fresh):
+def test_what_is_compared_is_the_metric_that_is_prompted(toy, networks, step_of, fresh):
   """A step prompts one metric; its loss is the divergence and the difference in that one."""
   start, target = networks
   pairs, data, key = Pairs(start, target, jnp.ones(NETWORKS), jnp.ones(NETWORKS)), toy.load(None), jax.random.key(1)
