@@ -109,12 +109,16 @@ def _convolve_backward(residuals, cotangent):
 convolve.defvjp(_convolve_forward, _convolve_backward)
 
 
-def strided_patches(images: Float[Array, "example row column channel"]) -> Float[Array, "example row/2 column/2 patch"]:
-  """What a 3x3 convolution of stride 2 and padding 1 sees: 9 x channel numbers an output."""
-  _, rows, columns, _ = images.shape
-  padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+def patches_of(
+  images: Float[Array, "*leading row column channel"], stride: int
+) -> Float[Array, "*leading row/{stride} column/{stride} patch"]:
+  """What a 3x3 convolution of padding 1 sees: 9 x channel numbers an output."""
+  *leading, rows, columns, _ = images.shape
+  padded = jnp.pad(images, (*((0, 0) for _ in leading), (1, 1), (1, 1), (0, 0)))
   places = [(i, j) for i in range(3) for j in range(3)]
-  return jnp.concatenate([padded[:, i : i + rows : 2, j : j + columns : 2] for i, j in places], axis=-1)
+  return jnp.concatenate(
+    [padded[..., i : i + rows : stride, j : j + columns : stride, :] for i, j in places], axis=-1
+  )
 
 
 class CNN(Classifier):
@@ -137,7 +141,7 @@ class CNN(Classifier):
   @nn.nowrap
   def _first_layer(self, parameters: Stacked, images: Array) -> tuple[Array, Array]:
     """Patches of the images, and the first convolution of all runs, [example row column run channel]: one product."""
-    patches = strided_patches(images)
+    patches = patches_of(images, 2)
     kernel = jnp.swapaxes(parameters["conv_0"]["kernel"], -1, -2)
     product = patches.reshape(-1, patches.shape[-1]) @ kernel.reshape(patches.shape[-1], -1)
     return patches, product.reshape(*patches.shape[:3], *kernel.shape[-2:])
@@ -160,8 +164,23 @@ class CNN(Classifier):
     return lax.map(run, (jnp.arange(first.shape[3]), own))
 
   @nn.nowrap
+  def logits_by_products(
+    self, parameters: Stacked, images: Float[Array, "example row column channel"]
+  ) -> Float[Array, "example class run"]:
+    """Both convolutions as matrix products with patches, of all runs at once: on a GPU faster than grouped ones."""
+    _, first = self._first_layer(parameters, images)
+    patches = patches_of(nn.relu(jnp.moveaxis(first, 3, 0)), 1)
+    kernel = parameters["conv_1"]["kernel"].reshape(patches.shape[-1], self.channels[1], -1)
+    pooled = nn.relu(jnp.einsum("rbyxp,pcr->rbyxc", patches, kernel)).mean(axis=(2, 3))
+    linear = parameters["linear"]
+    return jnp.einsum("rbc,cor->bor", pooled, linear["kernel"]) + linear["bias"][None]
+
+  @nn.nowrap
   def logits(self, parameters: Stacked, images: Float[Array, "example ..."]) -> Float[Array, "example class run"]:
-    if jax.default_backend() != "cpu":
+    backend = jax.default_backend()
+    if backend == "gpu":
+      return self.logits_by_products(parameters, images)
+    if backend != "cpu":
       return super().logits(parameters, images)
     _, first = self._first_layer(parameters, images)
     return jnp.moveaxis(self._run_by_run(parameters, first, self._rest), 0, -1)

@@ -63,6 +63,18 @@ def test_the_loss_of_a_group_and_its_gradient_are_those_of_each(case):
   jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), *gradients)
 
 
+def test_convolutions_by_products_are_those_of_each_and_so_are_their_gradients():
+  """What a GPU computes, on the CPU."""
+  network, batch = networks.CNN((4, 6), 3), Examples(random(0, 5, 8, 8, 3), jnp.arange(5) % 3)
+  keys = jax.random.split(jax.random.key(1), RUNS)
+  parameters = jax.vmap(lambda key: network.init(key, batch.images)["params"], out_axes=-1)(keys)
+  weights = random(2, 5, 3, RUNS)
+  values = []
+  for logits in (network.logits_by_products, functools.partial(networks.Classifier.logits, network)):
+    values.append(jax.value_and_grad(lambda p, f=logits: jnp.sum(weights * f(p, batch.images)))(parameters))
+  jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), *values)
+
+
 @pytest.mark.parametrize("channels", [(3, 5), (5, 3)])
 def test_convolve_and_its_gradients_are_those_of_a_convolution(channels):
   x, kernel = random(0, 2, 6, 4, channels[0]), random(1, 3, 3, *channels)
@@ -80,7 +92,7 @@ def test_convolve_and_its_gradients_are_those_of_a_convolution(channels):
 
 def test_patches_times_a_kernel_are_a_strided_convolution():
   images, kernel = random(0, 2, 8, 6, 3), random(1, 3, 3, 3, 5)
-  product = networks.strided_patches(images) @ kernel.reshape(27, 5)
+  product = networks.patches_of(images, 2) @ kernel.reshape(27, 5)
   plain = lax.conv_general_dilated(images, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC"))
   np.testing.assert_allclose(product, plain, rtol=1e-5, atol=1e-5)
 
