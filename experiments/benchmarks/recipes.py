@@ -1,38 +1,57 @@
-"""Where the runs of a task's own recipe end, by default the published one: runs of one group, whole.
+"""Where the runs of a recipe end, by default the published one: runs of one group, whole.
 
-  command   python -m experiments.benchmarks.recipes --task=mnist --runs=64 [--data_dir=DIR] [--plain]
+  command   python -m experiments.benchmarks.recipes --task=mnist --runs=64 [--data_dir=DIR] [FIELD=VALUE ...]
+
+FIELD=VALUE changes the task's recipe. What `experiments/cifar10_loss.py` takes was found so, two runs each:
+
+  python -m experiments.benchmarks.recipes --task=cifar10 --runs=2 epochs=2 batch_size=32 schedule=linear \
+      learning_rate=0.1 augment=false
 """
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 import dataclasses
 import functools
+import json
 import time
 
 import jax
 import jax.numpy as jnp
 
-from g_pt import tasks
+from g_pt import command, tasks
 from g_pt.corpus.generate import initial_parameters, run_keys
+from g_pt.errors import ConfigError
+from g_pt.fields import Fields
 from g_pt.keys import stream
 from g_pt.tasks import population
+from g_pt.tasks.base import Recipe
 
 
-def main() -> None:
-  parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+  """The recipe with FIELD=VALUE, a value in JSON or a word. Raises ConfigError where there is no such field."""
+  values = dataclasses.asdict(recipe)
+  for change in changes:
+    name, _, value = change.partition("=")
+    if name not in values:
+      raise ConfigError(f"{change}: a recipe of this task has the fields {', '.join(values)}")
+    try:
+      values[name] = json.loads(value)
+    except ValueError:
+      values[name] = value
+  return Fields(values).whole(type(recipe))
+
+
+def main(given: Sequence[str]) -> None:
+  parser = command.Parser(description=(__doc__ or "").split("\n")[0])
   parser.add_argument("--task", required=True)
   parser.add_argument("--runs", type=int, default=64)
   parser.add_argument("--data_dir", help="where TFDS keeps the images")
   parser.add_argument("--seed", type=int, default=0)
-  parser.add_argument("--plain", action="store_true", help="CIFAR-10 without crops and flips")
-  arguments = parser.parse_args()
+  parser.add_argument("changes", nargs="*", metavar="FIELD=VALUE", help="changes of the recipe")
+  arguments = parser.parse_args(given)
   task = tasks.get(arguments.task)
-  recipe = task.training.recipe
-  if arguments.plain:
-    if task.name != "cifar10":
-      parser.error("--plain: CIFAR-10 alone is augmented")
-    recipe = dataclasses.replace(recipe, augment=False)
+  recipe = changed(task.training.recipe, arguments.changes)
   data = jax.device_put(task.load(arguments.data_dir))
   theta = jax.jit(functools.partial(initial_parameters, task))(run_keys(arguments.seed, range(arguments.runs)))
   train = jax.jit(functools.partial(task.training.run, recipe))
@@ -51,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  main()
+  command.run(main, "recipes")
