@@ -40,7 +40,10 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.train.pairs.update(records=True, initial_fraction=0.8)
   config.sample.update(steps=8, temperature=0.7, stop=0.4)
   config.optimizers.update(networks=64, tuning_networks=8, points=24)
-  if variant == "smoke":
+  if variant == "long":
+    config.model.width = 96
+    config.train.update(steps=6000, checkpoint_every=2000, probe_every=0)
+  elif variant == "smoke":
     config.corpus.update(runs=32, checkpoints=5, group_size=8, validation_runs=8, test_runs=8)
     config.corpus.recipe.update(iterations=8, environments=8, horizon=16, episodes=4)
     config.model.update(width=32, depth=1)
@@ -52,7 +55,7 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.train.history = 2
     config.optimizers.update(networks=4, tuning_networks=2, points=5, optimizers=())  # compiled for half a minute
   elif variant != "default":
-    raise ValueError(f"cartpole_return: unknown variant {variant!r}; it is default, paper or smoke")
+    raise ValueError(f"cartpole_return: unknown variant {variant!r}; it is default, long, paper or smoke")
   return config
 
 

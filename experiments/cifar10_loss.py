@@ -41,8 +41,8 @@ def get_config(variant: str = "default") -> ConfigDict:
     return paper()
   config = default("cifar10", "test_loss")
   config.corpus.update(runs=448, checkpoints=24, group_size=8, validation_runs=16, test_runs=16)
-  config.corpus.recipe.update(epochs=2, batch_size=16, learning_rate=0.04, test_examples=1000, train_examples=100)
-  config.corpus.recipe.augment = False
+  config.corpus.recipe.update(epochs=2, batch_size=32, learning_rate=0.1, test_examples=1000, train_examples=100)
+  config.corpus.recipe.update(schedule="linear", augment=False)
   config.diffusion.update(variable="update", precondition=True, schedule="cosine")
   config.model.update(width=96, depth=4)
   config.train.update(steps=1400, optimizer="muon", learning_rate=6e-3, checkpoint_every=350, probe_every=350)
@@ -59,7 +59,12 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.evaluate.few_evaluations.networks = 8
   config.evaluate.extrapolation.networks = 8
   config.optimizers.update(networks=16, tuning_networks=2, points=20, optimizers=("nesterov", "adamw"))
-  if variant == "smoke":
+  if variant == "long":
+    config.corpus.update(runs=512, checkpoints=32)
+    config.corpus.recipe.update(epochs=5, learning_rate=0.08, test_examples=0)
+    config.model.update(width=160, depth=6)
+    config.train.update(steps=5000, microbatches=4, behaviour_inputs=32, checkpoint_every=1000, probe_every=0)
+  elif variant == "smoke":
     config.corpus.update(runs=6, checkpoints=5, group_size=2, validation_runs=2, test_runs=2)
     config.corpus.recipe.update(epochs=1, batch_size=256, examples=2048, test_examples=100, train_examples=100)
     config.model.update(width=32, depth=1)
@@ -71,7 +76,7 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.train.history = 2
     config.optimizers.update(networks=2, tuning_networks=2, points=5, optimizers=())  # which would take minutes
   elif variant != "default":
-    raise ValueError(f"cifar10_loss: unknown variant {variant!r}; it is default, paper or smoke")
+    raise ValueError(f"cifar10_loss: unknown variant {variant!r}; it is default, long, paper or smoke")
   return config
 
 

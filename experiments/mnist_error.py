@@ -32,6 +32,8 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.metric = "test_error"
   if variant == "default":
     config.train.steps = 3000
+  elif variant == "long":
+    config.train.steps = 5000
   elif variant == "truncated":
     config.corpus.only_up_to = 10.0
   return config

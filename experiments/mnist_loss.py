@@ -52,7 +52,12 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.train.pairs.initial_fraction = 0.8
   config.sample.update(steps=16, temperature=0.5, stop=0.4)
   config.optimizers.points = 40
-  if variant == "truncated":
+  if variant == "long":
+    config.corpus.checkpoints = 40
+    config.corpus.recipe.epochs = 16
+    config.model.update(width=160, depth=6)
+    config.train.update(steps=8000, checkpoint_every=2000, probe_every=0)
+  elif variant == "truncated":
     config.corpus.only_up_to = 0.4
     config.train.update(steps=2500, probe_every=0, history=0)
     config.evaluate.experiments = ("alignment", "one_update", "extrapolation", "corpus", "model")
@@ -69,7 +74,7 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.train.history = 2
     config.optimizers.update(networks=4, tuning_networks=2, points=8, optimizers=("nesterov",))
   elif variant != "default":
-    raise ValueError(f"mnist_loss: unknown variant {variant!r}; it is default, truncated, paper or smoke")
+    raise ValueError(f"mnist_loss: unknown variant {variant!r}; it is default, long, truncated, paper or smoke")
   return config
 
 

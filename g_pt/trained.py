@@ -1,19 +1,19 @@
-"""Trained models in workdirs: how one is written down, and opened again."""
+"""Trained models in workdirs and releases: how one is written down, and opened again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import functools
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 import numpy as np
 
-from g_pt import family_gpt, gpt, tasks, workdir
+from g_pt import family_gpt, gpt, release, tasks, workdir
 from g_pt.checkpointing import Checkpoints, History
 from g_pt.corpus.family_statistics import FamilyStatistics
 from g_pt.corpus.split import Census
@@ -28,27 +28,47 @@ from g_pt.parameters.units import UnitStatistics
 from g_pt.tasks.graph import Graph
 
 
+class Kept(NamedTuple):
+  """A model as it lies on disk."""
+
+  file: Path  # that holds `content`
+  content: dict[str, Any]
+  arrays: Callable[[], dict[str, np.ndarray]]  # of its corpus's statistics
+  weights: Callable[[Generator | FamilyGenerator], PyTree]  # averaged
+
+
+def kept(directory: Path) -> Kept:
+  """The model of a workdir or a release. Raises UserError, naming what is missing, where there is none."""
+  if release.holds_one(directory):
+    found = release.read(directory)
+    weights = functools.partial(_nested, found.weights, directory / release.MODEL)
+    return Kept(directory / release.CONFIG, found.content, lambda: found.statistics, weights)
+  file = directory / workdir.TRAINED
+  content = workdir.read_json(file)
+  if content is None:
+    raise UserError(f"{directory}: no trained G.pt here ({workdir.TRAINED} is missing); run --stage=train")
+  arrays = functools.partial(workdir.read_arrays, directory / workdir.UNITS, "train")
+  return Kept(file, content, arrays, functools.partial(_restored, directory))
+
+
 def load(directory: str | Path, data_dir: str | None = None) -> gpt.GPT | FamilyGPT:
-  """The trained G.pt of a workdir, with the averaged weights of its last checkpoint.
+  """The trained G.pt of a release, or of a workdir with the averaged weights of its last checkpoint.
 
   Of a task that is a family of data sets it is a `FamilyGPT`, which is given one
   by its `on`. The task's data are looked for once something is measured: in
   `data_dir`, or where training found them. Raises UserError, naming what is
   missing, where there is no trained model.
   """
-  directory = Path(directory)
-  trained = workdir.read_json(directory / workdir.TRAINED)
-  if trained is None:
-    raise UserError(f"{directory}: no trained G.pt here ({workdir.TRAINED} is missing); run --stage=train")
-  description = describe(trained["config"])
-  where = data_dir if data_dir is not None else trained["config"].get("data_dir")
+  found = kept(Path(directory))
+  description = describe(found.content["config"])
+  where = data_dir if data_dir is not None else found.content["config"].get("data_dir")
   if tasks.get(description.task).draw is not None:
-    family = family_gpt.build(description, read_family_statistics(directory), where)
-    return dataclasses.replace(family, weights=_restored(family.generator, directory))
-  statistics, arrangement = read_statistics(directory)
+    family = family_gpt.build(description, _family_statistics(found), where)
+    return dataclasses.replace(family, weights=found.weights(family.generator))
+  statistics, arrangement = _statistics(found)
   load_data = functools.partial(tasks.get(description.task).load, where)
   built = gpt.build(description, statistics, load_data, arrangement)
-  return dataclasses.replace(built, weights=_restored(built.generator, directory))
+  return dataclasses.replace(built, weights=found.weights(built.generator))
 
 
 def load_for_one_set(directory: str | Path, data_dir: str | None = None) -> gpt.GPT:
@@ -68,7 +88,24 @@ def history(directory: Path, generator: Generator | FamilyGenerator) -> Iterator
       yield step, _bound_to_no_device(kept.restore(step, _layout(generator)))
 
 
-def _restored(generator: Generator | FamilyGenerator, directory: Path) -> PyTree:
+def flat(weights: PyTree) -> dict[str, Any]:
+  """Weights by their path: params/block_0/qkv/kernel."""
+  leaves = jax.tree_util.tree_leaves_with_path(weights)
+  return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def _nested(found: Mapping[str, np.ndarray], file: Path, generator: Generator | FamilyGenerator) -> PyTree:
+  """The inverse of `flat`, in the precision that the model computes in; UserError where the model has other weights."""
+  layout = jax.eval_shape(generator.init, jax.random.key(0))
+  wanted = flat(layout)
+  ours, theirs = ({name: tuple(x.shape) for name, x in arrays.items()} for arrays in (wanted, found))
+  if lines := workdir.differences(ours, theirs):
+    raise UserError(f"{file}: weights of another model: {lines[0]}")
+  leaves = [jnp.asarray(found[name], x.dtype) for name, x in wanted.items()]
+  return jax.tree.unflatten(jax.tree.structure(layout), leaves)
+
+
+def _restored(directory: Path, generator: Generator | FamilyGenerator) -> PyTree:
   """Averaged weights of the last checkpoint."""
   with Checkpoints(directory / workdir.CHECKPOINTS, read_only=True) as checkpoints:
     return _bound_to_no_device(checkpoints.restore_average(_layout(generator)))
@@ -108,8 +145,11 @@ def write_trained(
 
 def read_statistics(directory: Path) -> tuple[Statistics, Arrangement | None]:
   """What `write_trained` wrote of the corpus, and the arrangement of imported weights."""
-  trained = workdir.read_json(directory / workdir.TRAINED)
-  units = UnitStatistics.from_arrays(workdir.read_arrays(directory / workdir.UNITS, "train"))
+  return _statistics(kept(directory))
+
+
+def _statistics(found: Kept) -> tuple[Statistics, Arrangement | None]:
+  trained, units = found.content, UnitStatistics.from_arrays(found.arrays())
   try:
     prompt_range, census = trained["prompt_range"], trained["census"]
     start_range = trained.get("start_range")
@@ -121,7 +161,7 @@ def read_statistics(directory: Path) -> tuple[Statistics, Arrangement | None]:
     )
     arrangement = trained["arrangement"]
   except (KeyError, TypeError) as error:
-    raise UserError(f"{directory / workdir.TRAINED}: not what this version writes ({error}); train it again") from None
+    raise UserError(f"{found.file}: not what this version writes ({error}); train it again") from None
   # Only weights that were made elsewhere have one; JSON knows no tuples.
   return statistics, arrangement and tuple((name, tuple(axes)) for name, axes in arrangement)
 
@@ -141,8 +181,11 @@ def write_family(directory: Path, values: dict[str, Any], statistics: FamilyStat
 
 def read_family_statistics(directory: Path) -> FamilyStatistics:
   """What `write_family` wrote of the corpus."""
-  file, scale = directory / workdir.TRAINED, workdir.read_arrays(directory / workdir.UNITS, "train")
-  trained = workdir.read_json(file)
+  return _family_statistics(kept(directory))
+
+
+def _family_statistics(found: Kept) -> FamilyStatistics:
+  trained, scale = found.content, found.arrays()
   try:
     return FamilyStatistics(
       Graph(**{name: jnp.asarray(value) for name, value in scale.items()}),
@@ -151,4 +194,4 @@ def read_family_statistics(directory: Path) -> FamilyStatistics:
       Census(**trained["census"]),
     )
   except (KeyError, TypeError) as error:
-    raise UserError(f"{file}: not what this version writes ({error}); train it again") from None
+    raise UserError(f"{found.file}: not what this version writes ({error}); train it again") from None

@@ -14,7 +14,7 @@ LAYERS = (
   ("bootstrap", "chunks", "compilation_cache", "errors", "host_memory", "keys", "progress"),
   ("fields", "command"),
   ("parameters", "workdir", "sharding", "checkpointing"),
-  ("processes",),
+  ("processes", "release"),
   ("tasks",),
   ("corpus",),
   ("models", "diffusion", "optimizers"),
@@ -32,7 +32,7 @@ LAYERS = (
   ("job",),
   ("one_set",),
   ("many_sets",),
-  ("stages",),
+  ("stages", "publish"),
   ("",),  # g_pt itself: what a user finds at once
 )
 
@@ -54,7 +54,7 @@ ONLY_IMPORTERS = {
   "ml_collections": ("config.py",),
   "torch": ("interop/",),
   "lmdb": ("interop/",),
-  "safetensors": ("interop/",),
+  "safetensors": ("interop/", "release.py"),
 }
 MESH_NAMES = {"AxisType", "Mesh", "NamedSharding", "PartitionSpec", "make_mesh", "shard_map"}
 

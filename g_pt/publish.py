@@ -1,0 +1,109 @@
+"""A trained G.pt of a workdir -> a folder to give away.
+
+    python -m g_pt.publish --workdir=runs/mnist_loss --out=releases/mnist_loss [--half]
+
+The folder holds the averaged weights, all that sampling needs beside them, the
+report and a model card; `g_pt.load("releases/mnist_loss")` opens it, and samples are
+those of the workdir, bit by bit. With `--half` weights are of half precision and
+the file half as large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+import shlex
+from typing import Any
+
+import numpy as np
+
+from g_pt import command, release, trained, workdir
+from g_pt.errors import UserError
+from g_pt.gpt import GPT
+from g_pt.plugins import PLUGINS
+from g_pt.report import page, words
+
+_LICENCE = "apache-2.0"
+
+
+def publish(directory: Path, out: Path, half: bool = False) -> None:
+  """Raises UserError where there is no trained and evaluated model, or where `out` holds something."""
+  if out.exists() and any(out.iterdir()):
+    raise UserError(f"--out: {out} holds files already; choose another folder")
+  found, gpt = trained.kept(directory), trained.load_for_one_set(directory)
+  content = found.content | {"made_by": _command(directory), "precision": "half" if half else "single"}
+  weights = {name: np.asarray(x, np.float16 if half else None) for name, x in trained.flat(gpt.weights).items()}
+  texts = {release.CARD: card(gpt, content, _results(directory, found.content["config"]), out.name)}
+  if (report := directory / workdir.REPORT).exists():
+    texts["report.html"] = report.read_text()
+  for name, text in texts.items():
+    workdir.write_bytes(out / name, text.encode())
+  release.write(out, release.Release(content, found.arrays(), weights))
+
+
+def card(gpt: GPT, content: dict[str, Any], results: str, name: str) -> str:
+  """The model card: what it is, how it is used, what was measured and by which command it was made."""
+  task, metric = gpt.task.name, gpt.metric_name.replace("_", " ")
+  return f"""---
+license: {_LICENCE}
+library_name: g_pt
+tags: [weight-space-learning, learned-optimisation, diffusion]
+---
+# G.pt on {task}, by {metric}
+
+From the weights of a network of the task `{task}` ({gpt.task.spec.size:,} parameters), its {metric} and the one that
+is asked for, it samples the weights of a network that has it: one sample trains an untrained network.
+
+```python
+import g_pt, jax
+
+gpt = g_pt.load("{name}")
+network = gpt.init(jax.random.key(0))
+trained = gpt.sample(network, prompt={words.setting(gpt.metric.best_prompt)}, key=jax.random.key(1))
+```
+
+It knows networks of this one architecture and task, from initial weights like those of its corpus; a prompt beyond
+those that it has seen is clipped to them.
+
+Made by
+
+    {content["made_by"]}
+
+Weights are kept in {content["precision"]} precision.
+
+## What was measured
+
+```
+{results.rstrip()}
+```
+"""
+
+
+def _results(directory: Path, values: dict[str, Any]) -> str:
+  """The summary of the evaluations that are there; UserError where there is none."""
+  if workdir.read_json(directory / workdir.SUMMARY) is None:
+    raise UserError(f"{directory}: not evaluated yet ({workdir.SUMMARY} is missing); run --stage=evaluate")
+  sections = {name: plugin.section for name, plugin in PLUGINS.items() if name in values["evaluate"]["experiments"]}
+  return page.summary_text(directory, values, sections)
+
+
+def _command(directory: Path) -> str:
+  """What made it, whatever stage came last."""
+  file = directory / workdir.COMMAND
+  words = shlex.split(file.read_text()) if file.exists() else ["an import of published weights"]
+  return shlex.join(word for word in words if not word.startswith("--stage="))
+
+
+def main(arguments: Sequence[str]) -> None:
+  parser = command.Parser(description=__doc__, prog="python -m g_pt.publish")
+  parser.add_argument("--workdir", type=Path, required=True)
+  parser.add_argument("--out", type=Path, required=True, help="a new folder")
+  parser.add_argument("--half", action="store_true", help="weights of half precision")
+  given = parser.parse_args(arguments)
+  publish(given.workdir, given.out, given.half)
+  size = sum(file.stat().st_size for file in given.out.iterdir())
+  print(f"{given.out}: {size / 1e6:.1f} MB; g_pt.load({str(given.out)!r}) opens it")
+
+
+if __name__ == "__main__":
+  command.run(main, "publish")
