@@ -16,6 +16,7 @@ from jaxtyping import PyTree
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from g_pt import logs
 from g_pt.errors import UserError
 
 
@@ -23,9 +24,9 @@ class Checkpoints:
   """The checkpoints of one training run; a context manager that waits for the last write."""
 
   def __init__(self, directory: str | Path, keep: int = 2, read_only: bool = False):
-    options = _options("checkpoints", read_only, preservation_policy=checkpoint_managers.LatestN(keep))
     self._directory = Path(directory).absolute()
-    self._manager = ocp.CheckpointManager(self._directory, options=options)
+    policy = checkpoint_managers.LatestN(keep)
+    self._manager = _manager(self._directory, "checkpoints", read_only, preservation_policy=policy)
 
   def __enter__(self) -> Checkpoints:
     return self
@@ -75,9 +76,8 @@ class History:
   """Averaged weights at some steps of one training run, all of which stay; a context manager like `Checkpoints`."""
 
   def __init__(self, directory: str | Path, read_only: bool = False):
-    options = _options("history", read_only)
     self._directory = Path(directory).absolute()
-    self._manager = ocp.CheckpointManager(self._directory, options=options)
+    self._manager = _manager(self._directory, "history", read_only)
 
   def __enter__(self) -> History:
     return self
@@ -100,7 +100,7 @@ class History:
     return _restored(self._manager, self._directory, step, "weights", ocp.args.StandardRestore(like))
 
 
-def _options(name: str, read_only: bool, **more: Any) -> ocp.CheckpointManagerOptions:
+def _manager(directory: Path, name: str, read_only: bool, **more: Any) -> ocp.CheckpointManager:
   """All processes of a job write a checkpoint together, and wait for each other by `name`; one that reads is alone."""
   if not read_only and jax.process_count() > 1:
     more["multiprocessing_options"] = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=name)
@@ -109,7 +109,9 @@ def _options(name: str, read_only: bool, **more: Any) -> ocp.CheckpointManagerOp
     more["multiprocessing_options"] = ocp.options.MultiprocessingOptions(
       primary_host=jax.process_index(), active_processes=alone, barrier_sync_key_prefix=f"reader_{jax.process_index()}"
     )
-  return ocp.CheckpointManagerOptions(read_only=read_only, create=not read_only, **more)
+  with logs.warnings_kept_back():
+    options = ocp.CheckpointManagerOptions(read_only=read_only, create=not read_only, **more)
+    return ocp.CheckpointManager(directory, options=options)
 
 
 def _restored(
@@ -117,7 +119,8 @@ def _restored(
 ) -> Any:
   """`items` of a step; UserError, naming its folder and `what` is there, where they cannot be read."""
   try:
-    return manager.restore(step, args=items)
+    with logs.warnings_kept_back():
+      return manager.restore(step, args=items)
   except (ValueError, KeyError, OSError) as error:
     reason = " ".join(f"{error}".split())[:200]
     raise UserError(f"{directory / str(step)}: {what} not readable ({reason}){remedy}") from error

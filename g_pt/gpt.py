@@ -102,7 +102,7 @@ class GPT:
       Updated pytrees, with the axes [net, sample] of the arguments in front.
 
     Raises:
-      UserError: a prompt or metric that is not finite, or parameters of other shapes.
+      UserError: a prompt or metric that is not finite, steps that the diffusion has not, parameters of other shapes.
     """
     theta, single = self._flatten(parameters)
     networks = theta.shape[0]
@@ -112,6 +112,9 @@ class GPT:
     own = self.evaluate(theta)[self.metric_name] if metric is None else self._checked("metric", metric, networks)
     if num_samples < 1:
       raise UserError(f"num_samples: {num_samples} is less than 1")
+    most = len(self.generator.schedule.timestep)
+    if steps is not None and not 1 <= steps <= most:
+      raise UserError(f"steps: {steps} is not between 1 and the {most} of the diffusion")
     config = self.config if steps is None else dataclasses.replace(self.config, steps=steps)
     rows = [jnp.repeat(jnp.asarray(x), num_samples, axis=0) for x in (theta, own, prompts)]
     updated = self.update(rows[0], rows[1], rows[2], key, config)

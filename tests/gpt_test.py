@@ -131,6 +131,9 @@ def test_a_prompt_or_count_that_does_not_fit_is_refused(gpt, networks, prompt):
     gpt.sample(networks, "low", key=KEY)
   with pytest.raises(UserError, match="num_samples: 0 is less than 1"):
     gpt.sample(networks, prompt, key=KEY, num_samples=0)
+  for steps in (0, 5000):
+    with pytest.raises(UserError, match=f"steps: {steps} is not between 1 and the 1000 of the diffusion"):
+      gpt.sample(networks, prompt, key=KEY, steps=steps)
 
 
 def test_networks_of_other_shapes_are_refused(gpt, network, prompt):

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -50,6 +52,18 @@ def test_nothing_is_loaded_until_something_is_measured(smoke_workdir):
   assert "data" not in vars(opened)
   opened.measure(network)
   assert "data" in vars(opened)
+
+
+def test_loading_sampling_and_measuring_say_nothing(smoke_workdir):
+  """In a process of its own, whose logs nobody has quieted."""
+  script = """if True:
+    import sys, jax, g_pt
+    gpt = g_pt.load(sys.argv[1])
+    network = gpt.init(jax.random.key(0))
+    gpt.measure(gpt.sample(network, gpt.statistics.prompt_range.low, key=jax.random.key(1)))
+  """
+  done = subprocess.run([sys.executable, "-c", script, smoke_workdir], capture_output=True, text=True, check=True)
+  assert done.stdout == done.stderr == ""
 
 
 def test_a_workdir_without_a_trained_model_is_refused(smoke_workdir, tmp_path):

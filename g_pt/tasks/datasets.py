@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num, UInt8
 import numpy as np
 
-from g_pt import progress
+from g_pt import logs, progress
 from g_pt.errors import UserError
 
 Pixels = Num[Array | np.ndarray, "example ..."]
@@ -189,9 +189,10 @@ def _decode(builder: Any, image: str, label: str) -> dict[str, np.ndarray]:
     source = builder.as_data_source(split=split)
     images = np.empty((len(source), *builder.info.features[image].shape), np.uint8)
     labels = np.empty(len(source), np.int32)
-    for i in progress.track(range(len(source)), desc=f"{builder.name} {split}", unit="image", leave=False):
-      example = source[i]
-      images[i], labels[i] = example[image], example[label]
+    with logs.warnings_kept_back():
+      for i in progress.track(range(len(source)), desc=f"{builder.name} {split}", unit="image", leave=False):
+        example = source[i]
+        images[i], labels[i] = example[image], example[label]
     arrays |= {f"{split}_images": images, f"{split}_labels": labels}
   mean, std = _moments(arrays["train_images"])
   return arrays | {"mean": mean, "std": std}
