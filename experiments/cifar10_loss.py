@@ -60,7 +60,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   config.evaluate.extrapolation.networks = 8
   config.optimizers.update(networks=16, tuning_networks=2, points=20, optimizers=("nesterov", "adamw"))
   if variant == "long":
-    config.corpus.update(runs=512, checkpoints=32)
+    config.corpus.update(runs=512, checkpoints=32, group_size=64)
     config.corpus.recipe.update(epochs=5, learning_rate=0.08, test_examples=0)
     config.model.update(width=160, depth=6)
     config.train.update(steps=5000, microbatches=4, behaviour_inputs=32, checkpoint_every=1000, probe_every=0)

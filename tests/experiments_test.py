@@ -15,6 +15,8 @@ ROOT = Path(__file__).parent.parent
 NAMES = sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if path.stem != "__init__")
 # The paper's own: one data set each, named after task and metric.
 OF_ONE_SET = [name for name in NAMES if name != "unseen_data"]
+# Those that a longer training has been made for.
+LONG = [name for name in OF_ONE_SET if not name.startswith("digits")]
 # Where the tests find MNIST and CIFAR-10, which a user lets TFDS fetch.
 IMAGES = ROOT.parent / "shared" / "tensorflow_datasets"
 
@@ -29,6 +31,13 @@ def test_every_variant_is_a_whole_configuration(name, variant):
   experiment = config.parse(values_of(name, variant))
   assert name.startswith(experiment.task) and name.endswith(experiment.metric.rpartition("_")[2])
   assert (values_of(name, variant)["model"]["name"] == "chunk_transformer") == (variant == "paper")
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_variant_is_more_of_the_default(name):
+  long, default = (config.parse(values_of(name, variant)) for variant in ("long", "default"))
+  assert long.train.steps > default.train.steps and long.model.width > default.model.width
+  assert (long.task, long.metric, long.sample) == (default.task, default.metric, default.sample)
 
 
 @pytest.mark.parametrize("variant", ["default", "mnist_size", "smoke", "alone"])
@@ -49,8 +58,15 @@ def test_the_docstring_gives_claim_command_time_and_number(name):
     assert word in text, word
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("_error")])
-@pytest.mark.parametrize("variant", ["default", "paper", "smoke"])
+@pytest.mark.parametrize(
+  ("name", "variant"),
+  [
+    (name, variant)
+    for name in NAMES
+    for variant in ("default", "paper", "smoke", *["long"] * (name in LONG))
+    if name.endswith("_error")
+  ],
+)
 def test_loss_and_error_share_a_corpus(name, variant):
   error, loss = (values_of(n, variant) for n in (name, name.replace("_error", "_loss")))
   assert error["corpus"] == loss["corpus"] and error["seed"] == loss["seed"] and error["task"] == loss["task"]
@@ -59,8 +75,8 @@ def test_loss_and_error_share_a_corpus(name, variant):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unknown_variant_is_refused(name):
   others = {"digits_loss": "chunk, truncated, ", "digits_error": "chunk, truncated, "}
-  others |= {"mnist_loss": "truncated, ", "mnist_error": "truncated, ", "unseen_data": "mnist_size, alone"}
-  known = f"default, {others.get(name, '')}{'' if name == 'unseen_data' else 'paper'} or smoke"
+  others |= {"mnist_loss": "long, truncated, ", "mnist_error": "long, truncated, ", "unseen_data": "mnist_size, alone"}
+  known = f"default, {others.get(name, 'long, ')}{'' if name == 'unseen_data' else 'paper'} or smoke"
   with pytest.raises(ValueError, match=f"unknown variant 'huge'; it is {known}"):
     values_of(name, "huge")
 
