@@ -28,8 +28,8 @@ _LICENCE = "apache-2.0"
 
 def publish(directory: Path, out: Path, half: bool = False) -> None:
   """Raises UserError where there is no trained and evaluated model, or where `out` holds something."""
-  if out.exists() and any(out.iterdir()):
-    raise UserError(f"--out: {out} holds files already; choose another folder")
+  if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    raise UserError(f"--out: {out} is a file or holds some already; choose another folder")
   found, gpt = trained.kept(directory), trained.load_for_one_set(directory)
   content = found.content | {"made_by": _command(directory), "precision": "half" if half else "single"}
   weights = {name: np.asarray(x, np.float16 if half else None) for name, x in trained.flat(gpt.weights).items()}
@@ -90,8 +90,9 @@ def _results(directory: Path, values: dict[str, Any]) -> str:
 def _command(directory: Path) -> str:
   """What made it, whatever stage came last."""
   file = directory / workdir.COMMAND
-  words = shlex.split(file.read_text()) if file.exists() else ["an import of published weights"]
-  return shlex.join(word for word in words if not word.startswith("--stage="))
+  if not file.exists():
+    return "an import of published weights"
+  return shlex.join(part for part in shlex.split(file.read_text()) if not part.startswith("--stage="))
 
 
 def main(arguments: Sequence[str]) -> None:

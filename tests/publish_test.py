@@ -72,8 +72,10 @@ def test_a_release_stands_alone(released, tmp_path):
 
 
 def test_what_is_there_is_not_written_over(evaluated, released, smoke_workdir, tmp_path):
-  with pytest.raises(UserError, match=f"--out: {released} holds files already"):
+  with pytest.raises(UserError, match=f"--out: {released} is a file or holds some already"):
     publish.publish(evaluated, released)
+  with pytest.raises(UserError, match="is a file or holds some already"):
+    publish.publish(evaluated, released / release.CARD)
   with pytest.raises(UserError, match=r"not evaluated yet \(evaluation/summary.json is missing\)"):
     publish.publish(smoke_workdir, tmp_path / "out")
   assert not (tmp_path / "out").exists()
