@@ -14,7 +14,11 @@ prompted is what is achieved.
   long      `mnist_loss.py:long --workdir=runs/mnist_loss_long`: runs of 16 epochs, which end at 0.186, and 2.6
             million weights. On one H200 with four other programs beside: corpus 5 minutes, training 3. Prompt
             alignment 0.990 on test runs (0.989 on training runs, 0.990 on held-out data); one update at prompt 0
-            ends at 0.201 (0.175 to 0.235; held-out 0.217, whole test set 0.209), with 5.9 % error
+            ends at 0.201 (0.175 to 0.235; held-out 0.217, whole test set 0.209), with 5.9 % error. Samples of
+            different starts are 6.8 apart, hidden units matched, of one start 5.4, ends of runs 9.7; the cosine
+            with the run's own way is 0.51; samples lie 4.8 from the nearest training end (ends of unseen runs
+            4.6). Evaluated by a corpus of two CPU cores, made in 13 minutes; with weights of half precision (see
+            `g_pt.publish`) alignment is the same to the fifth digit
   truncated the same with `mnist_loss.py:truncated --workdir=runs/mnist_loss_truncated`, half of the steps:
             of checkpoints no better than 0.4 it learns to 0.384, and no prompt beyond goes further
 

@@ -31,7 +31,8 @@ def publish(directory: Path, out: Path, half: bool = False) -> None:
   if out.exists() and (not out.is_dir() or any(out.iterdir())):
     raise UserError(f"--out: {out} is a file or holds some already; choose another folder")
   found, gpt = trained.kept(directory), trained.load_for_one_set(directory)
-  content = found.content | {"made_by": _command(directory), "precision": "half" if half else "single"}
+  made = {"made_by": _command(directory), "precision": "half" if half else "single"}
+  content = found.content | {"config": _of_no_machine(found.content["config"])} | made
   weights = {name: np.asarray(x, np.float16 if half else None) for name, x in trained.flat(gpt.weights).items()}
   texts = {release.CARD: card(gpt, content, _results(directory, found.content["config"]), out.name)}
   if (report := directory / workdir.REPORT).exists():
@@ -39,6 +40,11 @@ def publish(directory: Path, out: Path, half: bool = False) -> None:
   for name, text in texts.items():
     workdir.write_bytes(out / name, text.encode())
   release.write(out, release.Release(content, found.arrays(), weights))
+
+
+def _of_no_machine(values: dict[str, Any]) -> dict[str, Any]:
+  """The configuration without the folders of whoever trained it."""
+  return values | {"data_dir": None, "corpus": values["corpus"] | {"path": None}}
 
 
 def card(gpt: GPT, content: dict[str, Any], results: str, name: str) -> str:

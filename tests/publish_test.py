@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import g_pt
-from g_pt import config, publish, release, stages, trained
+from g_pt import config, publish, release, stages, trained, workdir
 from g_pt.errors import UserError
 
 
@@ -23,6 +23,9 @@ def evaluated(smoke_workdir, smoke_values, tmp_path_factory):
   stages.run(
     config.parse(values), directory, "evaluate", "python main.py --config=x.py --workdir=digits --stage=evaluate"
   )
+  content = json.loads((directory / workdir.TRAINED).read_text())
+  content["config"]["data_dir"] = content["config"]["corpus"]["path"] = "/home/somebody"
+  (directory / workdir.TRAINED).write_text(json.dumps(content))
   return directory
 
 
@@ -66,6 +69,7 @@ def test_a_card_says_how_it_was_made_and_is_used(released, gpt):
 
 def test_a_release_stands_alone(released, tmp_path):
   """It is copied elsewhere, without its card, and names no folder of the machine that made it."""
+  assert "/home" not in (released / release.CONFIG).read_text() + (released / release.CARD).read_text()
   for name in (release.MODEL, release.CONFIG):
     shutil.copy(released / name, tmp_path)
   assert g_pt.load(tmp_path).task.name == "digits"

@@ -37,6 +37,8 @@ EXPERIMENTS = (
   Experiment("digits_error", "digits, test error", " %"),
   Experiment("mnist_loss", "MNIST, test loss", published={"update": "0.19 to 0.21", "steps": "7,500 (Adam)"}),
   Experiment("mnist_error", "MNIST, test error", " %", {"update": "6 %"}),
+  Experiment("mnist_loss_long", "MNIST `:long`, test loss", published={"update": "0.19 to 0.21"}),
+  Experiment("mnist_error_long", "MNIST `:long`, test error", " %", {"update": "6 %"}),
   Experiment("cifar10_loss", "CIFAR-10, test loss"),
   Experiment("cifar10_error", "CIFAR-10, test error", " %", {"update": "51.2 %"}),
   Experiment("cartpole_return", "Cartpole, mean return", published={"update": "439", "steps": "1,300 (Adam)"}),
