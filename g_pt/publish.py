@@ -31,7 +31,8 @@ def publish(directory: Path, out: Path, half: bool = False) -> None:
   if out.exists() and (not out.is_dir() or any(out.iterdir())):
     raise UserError(f"--out: {out} is a file or holds some already; choose another folder")
   found, gpt = trained.kept(directory), trained.load_for_one_set(directory)
-  made = {"made_by": _command(directory), "precision": "half" if half else "single"}
+  measured, precision = _measured(directory, gpt.metric_name), "half" if half else "single"
+  made = {"made_by": _command(directory), "precision": precision, "measured": measured}
   content = found.content | {"config": _of_no_machine(found.content["config"])} | made
   weights = {name: np.asarray(x, np.float16 if half else None) for name, x in trained.flat(gpt.weights).items()}
   texts = {release.CARD: card(gpt, content, _results(directory, found.content["config"]), out.name)}
@@ -91,6 +92,17 @@ def _results(directory: Path, values: dict[str, Any]) -> str:
     raise UserError(f"{directory}: not evaluated yet ({workdir.SUMMARY} is missing); run --stage=evaluate")
   sections = {name: plugin.section for name, plugin in PLUGINS.items() if name in values["evaluate"]["experiments"]}
   return page.summary_text(directory, values, sections)
+
+
+def _measured(directory: Path, metric: str) -> dict[str, float]:
+  """What a release must still do: alignment on test runs, and the metric after one update, both on recorded data."""
+  summary = workdir.read_json(directory / workdir.SUMMARY) or {}
+  found = {}
+  if "alignment" in summary:
+    found["alignment"] = summary["alignment"]["test"]["recorded"]["mean"]
+  if "one_update" in summary:
+    found["one_update"] = summary["one_update"]["numbers"]["recorded"][metric]["mean"]
+  return found
 
 
 def _command(directory: Path) -> str:

@@ -27,6 +27,8 @@ from g_pt.parameters import Arrangement
 from g_pt.parameters.units import UnitStatistics
 from g_pt.tasks.graph import Graph
 
+_PRETRAINED = Path(__file__).parent / "pretrained"
+
 
 class Kept(NamedTuple):
   """A model as it lies on disk."""
@@ -35,6 +37,20 @@ class Kept(NamedTuple):
   content: dict[str, Any]
   arrays: Callable[[], dict[str, np.ndarray]]  # of its corpus's statistics
   weights: Callable[[Generator | FamilyGenerator], PyTree]  # averaged
+
+
+def pretrained() -> list[str]:
+  """Names of the trained models that come with the package."""
+  return sorted(file.parent.name for file in _PRETRAINED.glob(f"*/{release.MODEL}"))
+
+
+def _place(name: str | Path) -> Path:
+  """A folder that is there, or one of `pretrained` by its name; UserError, with their names, where it is neither."""
+  if Path(name).exists():
+    return Path(name)
+  if str(name) not in pretrained():
+    raise UserError(f"{name}: no such folder; models that come with the package: {', '.join(pretrained())}")
+  return _PRETRAINED / name
 
 
 def kept(directory: Path) -> Kept:
@@ -54,12 +70,13 @@ def kept(directory: Path) -> Kept:
 def load(directory: str | Path, data_dir: str | None = None) -> gpt.GPT | FamilyGPT:
   """The trained G.pt of a release, or of a workdir with the averaged weights of its last checkpoint.
 
+  A name without a folder is that of a model which comes with the package: `pretrained` lists them.
   Of a task that is a family of data sets it is a `FamilyGPT`, which is given one
   by its `on`. The task's data are looked for once something is measured: in
   `data_dir`, or where training found them. Raises UserError, naming what is
   missing, where there is no trained model.
   """
-  found = kept(Path(directory))
+  found = kept(_place(directory))
   description = describe(found.content["config"])
   where = data_dir if data_dir is not None else found.content["config"].get("data_dir")
   if tasks.get(description.task).draw is not None:
