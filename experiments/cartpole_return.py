@@ -20,6 +20,7 @@ What the sampled network computes, as a part of the loss or shown to the model, 
 difference at 500 steps. With preconditioning, diffusing parameters ends at an alignment of 0.85,
 the update at 0.78 (0.765 and 0.710 after 500 steps).
 
+`:long` is a wider model in three times the steps; it has not been trained yet.
 `:paper` is the published model and scale; `:smoke` runs every stage in seconds.
 """
 

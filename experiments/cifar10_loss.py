@@ -10,7 +10,7 @@ Claim: convolutions are generated like any other weights.
             1.61; held-out 1.56, whole test set 1.56) and to 56.0 % error; runs end at 1.38 and 49.2 %
             Samples of different starts are 11.0 apart, hidden units matched, of one start 10.3, ends of
             runs 15.5; the cosine with the run's own way is 0.42. Samples lie 12.8 from the nearest
-            training end (ends of unseen runs 13.1); 19 % are novel and performant (of unseen ends 44 %)
+            training end (ends of unseen runs 13.1); of 16, 19 % are novel and performant (of unseen ends 44 %)
   long      the same with `cifar10_loss.py:long --workdir=runs/cifar10_loss_long`: 512 runs of 5 epochs, and 4.3 million
             weights. Not trained yet; on one H200 a step takes 22 ms alone
 
@@ -24,8 +24,9 @@ In so few epochs crops and flips cost more than they give, and four times as man
 with images of its own, cost nothing. Comparing what networks do takes a fifth of a step.
 The rate falls at each step (`recipe.schedule=linear`): by a cosine from epoch to epoch the same two epochs, in batches
 of 16 at 0.04, end at 1.47 rather than 1.38, and the model of their corpus had 0.835 and 1.57. Other recipes, on all
-test images, two networks each: this one 1.400 and 49.6 %; a cosine of steps, batches of 16, 0.08, 1.407 and 50.2 %;
-one epoch so 1.526 and 55.0 % (`python -m experiments.benchmarks.recipes`).
+test images, two networks each: this one 1.400 and 49.6 % (`python -m experiments.benchmarks.recipes` takes its
+fields); by a cosine that falls at each step, which no recipe has, batches of 16, 0.08, 1.407 and 50.2 %, in one
+epoch 1.526 and 55.0 %.
 Sampling, on validation runs, in 16 steps at temperatures of 0, 0.5 and 1: alignment 0.831, 0.858 and 0.849, one update
 1.56, 1.54 and 1.54; in 8 steps 0.827, 0.853 and 0.851.
 Mirrored filters are no more runs: networks of the end, mirrored, are worse by 0.09 (1.49 to 1.58), as a

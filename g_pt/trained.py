@@ -100,9 +100,9 @@ def history(directory: Path, generator: Generator | FamilyGenerator) -> Iterator
   """(training step, averaged weights at it) of the steps that training kept, rising; none for imported weights."""
   if not (directory / workdir.HISTORY).exists():
     return
-  with History(directory / workdir.HISTORY, read_only=True) as kept:
-    for step in kept.steps:
-      yield step, _bound_to_no_device(kept.restore(step, _layout(generator)))
+  with History(directory / workdir.HISTORY, read_only=True) as stored:
+    for step in stored.steps:
+      yield step, _bound_to_no_device(stored.restore(step, _layout(generator)))
 
 
 def flat(weights: PyTree) -> dict[str, Any]:
