@@ -30,6 +30,4 @@ from experiments import cifar10_loss
 def get_config(variant: str = "default") -> ConfigDict:
   config = cifar10_loss.get_config(variant)
   config.metric = "test_error"
-  if variant == "long":
-    config.train.steps = 4000
   return config

@@ -68,7 +68,8 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.corpus.update(runs=512, checkpoints=32, group_size=64)
     config.corpus.recipe.update(epochs=5, learning_rate=0.08, test_examples=0)
     config.model.update(width=160, depth=6)
-    config.train.update(steps=5000, microbatches=4, behaviour_inputs=32, checkpoint_every=1000, probe_every=0)
+    config.train.update(steps=6000, batch_size=512, microbatches=2, behaviour_inputs=32)
+    config.train.update(checkpoint_every=2000, probe_every=0)
   elif variant == "smoke":
     config.corpus.update(runs=6, checkpoints=5, group_size=2, validation_runs=2, test_runs=2)
     config.corpus.recipe.update(epochs=1, batch_size=256, examples=2048, test_examples=100, train_examples=100)

@@ -40,7 +40,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   if variant == "default":
     config.train.steps = 3000
   elif variant == "long":
-    config.train.steps = 5000
+    config.train.steps = 12_000
   elif variant == "truncated":
     config.corpus.only_up_to = 10.0
   return config

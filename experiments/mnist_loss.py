@@ -68,7 +68,10 @@ def get_config(variant: str = "default") -> ConfigDict:
     config.corpus.checkpoints = 40
     config.corpus.recipe.epochs = 16
     config.model.update(width=160, depth=6)
-    config.train.update(steps=8000, checkpoint_every=2000, probe_every=0)
+    config.diffusion.directions = 128
+    # A batch in one part, which a GPU goes through in a third of the time of four.
+    config.train.update(steps=15_000, batch_size=512, microbatches=1, behaviour_inputs=128)
+    config.train.update(checkpoint_every=3000, probe_every=0)
   elif variant == "truncated":
     config.corpus.only_up_to = 0.4
     config.train.update(steps=2500, probe_every=0, history=0)
