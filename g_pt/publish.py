@@ -1,11 +1,11 @@
 """A trained G.pt of a workdir -> a folder to give away.
 
-    python -m g_pt.publish --workdir=runs/mnist_loss --out=releases/mnist_loss [--half]
+    python -m g_pt.publish --workdir=runs/mnist_loss --out=releases/mnist_loss [--bits=8]
 
 The folder holds the averaged weights, all that sampling needs beside them, the
 report and a model card; `g_pt.load("releases/mnist_loss")` opens it, and samples are
-those of the workdir, bit by bit. With `--half` weights are of half precision and
-the file half as large.
+those of the workdir, bit by bit. With `--bits=16` weights are of half precision, with
+`--bits=8` each is a byte, and the file is a half or a quarter as large.
 """
 
 from __future__ import annotations
@@ -26,21 +26,20 @@ from g_pt.report import page, words
 _LICENCE = "apache-2.0"
 
 
-def publish(directory: Path, out: Path, half: bool = False) -> None:
+def publish(directory: Path, out: Path, bits: int = 32) -> None:
   """Raises UserError where there is no trained and evaluated model, or where `out` holds something."""
   if out.exists() and (not out.is_dir() or any(out.iterdir())):
     raise UserError(f"--out: {out} is a file or holds some already; choose another folder")
   found, gpt = trained.kept(directory), trained.load_for_one_set(directory)
-  measured, precision = _measured(directory, gpt.metric_name), "half" if half else "single"
-  made = {"made_by": _command(directory), "precision": precision, "measured": measured}
+  made = {"made_by": _command(directory), "bits": bits, "measured": _measured(directory, gpt.metric_name)}
   content = found.content | {"config": _of_no_machine(found.content["config"])} | made
-  weights = {name: np.asarray(x, np.float16 if half else None) for name, x in trained.flat(gpt.weights).items()}
+  weights = {name: np.asarray(x) for name, x in trained.flat(gpt.weights).items()}
   texts = {release.CARD: card(gpt, content, _results(directory, found.content["config"]), out.name)}
   if (report := directory / workdir.REPORT).exists():
     texts["report.html"] = report.read_text()
   for name, text in texts.items():
     workdir.write_bytes(out / name, text.encode())
-  release.write(out, release.Release(content, found.arrays(), weights))
+  release.write(out, release.Release(content, found.arrays(), weights), bits)
 
 
 def _of_no_machine(values: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +75,7 @@ Made by
 
     {content["made_by"]}
 
-Weights are kept in {content["precision"]} precision.
+Weights are kept in {content["bits"]} bits each.
 
 ## What was measured
 
@@ -117,9 +116,9 @@ def main(arguments: Sequence[str]) -> None:
   parser = command.Parser(description=__doc__, prog="python -m g_pt.publish")
   parser.add_argument("--workdir", type=Path, required=True)
   parser.add_argument("--out", type=Path, required=True, help="a new folder")
-  parser.add_argument("--half", action="store_true", help="weights of half precision")
+  parser.add_argument("--bits", type=int, choices=release.BITS, default=32, help="that a weight is kept in")
   given = parser.parse_args(arguments)
-  publish(given.workdir, given.out, given.half)
+  publish(given.workdir, given.out, given.bits)
   size = sum(file.stat().st_size for file in given.out.iterdir())
   print(f"{given.out}: {size / 1e6:.1f} MB; g_pt.load({str(given.out)!r}) opens it")
 
