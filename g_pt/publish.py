@@ -19,6 +19,7 @@ import numpy as np
 
 from g_pt import command, release, trained, workdir
 from g_pt.errors import UserError
+from g_pt.evaluation import fresh
 from g_pt.gpt import GPT
 from g_pt.plugins import PLUGINS
 from g_pt.report import page, words
@@ -27,11 +28,11 @@ _LICENCE = "apache-2.0"
 
 
 def publish(directory: Path, out: Path, bits: int = 32) -> None:
-  """Raises UserError where there is no trained and evaluated model, or where `out` holds something."""
+  """Raises UserError where there is no trained model, or none of its data, or where `out` holds something."""
   if out.exists() and (not out.is_dir() or any(out.iterdir())):
     raise UserError(f"--out: {out} is a file or holds some already; choose another folder")
   found, gpt = trained.kept(directory), trained.load_for_one_set(directory)
-  made = {"made_by": _command(directory), "bits": bits, "measured": _measured(directory, gpt.metric_name)}
+  made = {"made_by": _command(directory), "bits": bits, "measured": fresh.measure(gpt)._asdict()}
   content = found.content | {"config": _of_no_machine(found.content["config"])} | made
   weights = {name: np.asarray(x) for name, x in trained.flat(gpt.weights).items()}
   texts = {release.CARD: card(gpt, content, _results(directory, found.content["config"]), out.name)}
@@ -79,29 +80,27 @@ Weights are kept in {content["bits"]} bits each.
 
 ## What was measured
 
-```
-{results.rstrip()}
-```
-"""
+{_of_fresh(fresh.Fresh(**content["measured"]), metric)}
+{results}"""
+
+
+def _of_fresh(found: fresh.Fresh, metric: str) -> str:
+  """What anyone can measure again, in words."""
+  numbers = {name: words.number(value) for name, value in found._asdict().items()}
+  return (
+    f"On {fresh.NETWORKS} untrained networks that are in no corpus, as `g_pt.evaluation.fresh` measures it: prompt\n"
+    f"alignment is {found.alignment:.3f}, and one update takes them from a mean {metric} of {numbers['start']} to\n"
+    f"{numbers['one_update']}. Samples of different starts are {numbers['different_starts']} apart, hidden units "
+    f"matched, of one start\n{numbers['one_start']}."
+  )
 
 
 def _results(directory: Path, values: dict[str, Any]) -> str:
-  """The summary of the evaluations that are there; UserError where there is none."""
+  """The summary of the evaluations that are there, perhaps none."""
   if workdir.read_json(directory / workdir.SUMMARY) is None:
-    raise UserError(f"{directory}: not evaluated yet ({workdir.SUMMARY} is missing); run --stage=evaluate")
+    return ""
   sections = {name: plugin.section for name, plugin in PLUGINS.items() if name in values["evaluate"]["experiments"]}
-  return page.summary_text(directory, values, sections)
-
-
-def _measured(directory: Path, metric: str) -> dict[str, float]:
-  """What a release must still do: alignment on test runs, and the metric after one update, both on recorded data."""
-  summary = workdir.read_json(directory / workdir.SUMMARY) or {}
-  found = {}
-  if "alignment" in summary:
-    found["alignment"] = summary["alignment"]["test"]["recorded"]["mean"]
-  if "one_update" in summary:
-    found["one_update"] = summary["one_update"]["numbers"]["recorded"][metric]["mean"]
-  return found
+  return f"\n```\n{page.summary_text(directory, values, sections).rstrip()}\n```\n"
 
 
 def _command(directory: Path) -> str:

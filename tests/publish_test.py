@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 import g_pt
 from g_pt import config, publish, release, stages, trained, workdir
 from g_pt.errors import UserError
+from g_pt.evaluation import fresh
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,15 @@ def test_a_card_says_how_it_was_made_and_is_used(released, gpt):
   assert "python main.py --config=x.py --workdir=digits\n" in text and "--stage" not in text
   assert 'g_pt.load("digits_loss")' in text and f"prompt={gpt.metric.best_prompt:g}," in text
   assert "trained in" in text  # a line of the evaluations
+  measured = json.loads((released / release.CONFIG).read_text())["measured"]
+  assert f"alignment is {measured['alignment']:.3f}" in text
+  assert fresh.measure(g_pt.load(released))._asdict() == measured
+
+
+def test_what_was_not_evaluated_has_a_card(smoke_workdir, tmp_path):
+  publish.publish(smoke_workdir, tmp_path / "out")
+  text = (tmp_path / "out" / release.CARD).read_text()
+  assert "untrained networks that are in no corpus" in text and "trained in" not in text
 
 
 def test_a_release_stands_alone(released, tmp_path):
@@ -80,14 +90,11 @@ def test_a_release_stands_alone(released, tmp_path):
   assert g_pt.load(tmp_path).task.name == "digits"
 
 
-def test_what_is_there_is_not_written_over(evaluated, released, smoke_workdir, tmp_path):
+def test_what_is_there_is_not_written_over(evaluated, released):
   with pytest.raises(UserError, match=f"--out: {released} is a file or holds some already"):
     publish.publish(evaluated, released)
   with pytest.raises(UserError, match="is a file or holds some already"):
     publish.publish(evaluated, released / release.CARD)
-  with pytest.raises(UserError, match=r"not evaluated yet \(evaluation/summary.json is missing\)"):
-    publish.publish(smoke_workdir, tmp_path / "out")
-  assert not (tmp_path / "out").exists()
 
 
 def test_a_release_that_is_not_whole_is_one_line_that_names_the_file(released, tmp_path):
