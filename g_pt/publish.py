@@ -28,7 +28,10 @@ _LICENCE = "apache-2.0"
 
 
 def publish(directory: Path, out: Path, bits: int = 32) -> None:
-  """Raises UserError where there is no trained model, or none of its data, or where `out` holds something."""
+  """Writes a release of a workdir's model, with its card, to a new folder; a weight is kept in one of `release.BITS`.
+
+  Raises UserError where there is no trained model, or none of its data, or where `out` holds something.
+  """
   if out.exists() and (not out.is_dir() or any(out.iterdir())):
     raise UserError(f"--out: {out} is a file or holds some already; choose another folder")
   found, gpt = trained.kept(directory), trained.load_for_one_set(directory)

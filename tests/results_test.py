@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments.results import answers, collect, plan, readme, sampling, tpu
+from experiments.results import answers, api, collect, plan, readme, sampling, tpu
 from g_pt import workdir
 from g_pt.errors import UserError
 
@@ -52,6 +52,10 @@ def test_several_seeds_are_a_mean_and_a_range():
   experiment = readme.Experiment("digits_loss", "digits, test loss")
   _, update, _ = readme.rows(experiment, content(*map(other_seed, (0.09, 0.1, 0.11))))
   assert "| 0.100 (0.0900 to 0.110) |" in update
+
+
+def test_the_page_of_the_api_is_what_the_docstrings_say():
+  assert api.PAGE.read_text() == api.page(), "python -m experiments.results.api writes it"
 
 
 def test_the_readme_is_what_the_summaries_say():

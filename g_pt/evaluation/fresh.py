@@ -28,7 +28,7 @@ class Fresh(NamedTuple):
 
 
 def measure(gpt: GPT) -> Fresh:
-  """Of the same networks and noise whenever it is asked."""
+  """A G.pt on NETWORKS untrained networks; the same networks and noise whenever it is asked."""
   keys = jax.random.split(stream(0, "fresh", "init"), NETWORKS)
   theta = jnp.stack([gpt.task.spec.flatten(gpt.init(key)) for key in keys])
   starts = Recorded(theta, gpt.evaluate(theta)[gpt.metric_name])
