@@ -1,9 +1,9 @@
-# Two commands: `make demo` trains and reports, `make test` checks. Both set up .venv first.
+# `make demo` trains and reports, `make test` checks, `make data` fetches images. Each sets up .venv first.
 PYTHON ?= python3
 BIN = .venv/bin
 READY = .venv/ready
 
-.PHONY: demo test lint setup
+.PHONY: demo test data lint setup
 
 demo: $(READY)
 	$(BIN)/python main.py --config=experiments/digits_loss.py --workdir=runs/digits_loss
@@ -11,6 +11,10 @@ demo: $(READY)
 # A process for each core, up to four: every one makes the workdirs that its tests share.
 test: $(READY)
 	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
+
+# Images of MNIST, Fashion-MNIST, KMNIST and CIFAR-10, for a machine that will have no network.
+data: $(READY)
+	$(BIN)/python -m g_pt.fetch
 
 setup: $(READY)
 

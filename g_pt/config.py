@@ -40,7 +40,7 @@ class Experiment(Description):
 
   values: dict[str, Any]  # the plain dictionaries that it was parsed from, as files keep them
   seed: int
-  data_dir: str | None  # where datasets are kept; None: the default folder of TFDS
+  data_dir: str | None  # where data sets are kept; None: TFDS's folder and the user's cache
   corpus_path: str | None  # where the corpus is or will be; None: inside the workdir
   corpus: CorpusConfig
   split: SplitConfig

@@ -32,7 +32,7 @@ LAYERS = (
   ("job",),
   ("one_set",),
   ("many_sets",),
-  ("stages", "publish"),
+  ("stages", "publish", "fetch"),
   ("",),  # g_pt itself: what a user finds at once
 )
 
@@ -46,6 +46,7 @@ ONLY_IMPORTERS = {
   "sklearn": ("evaluation/rivals.py", "tasks/datasets.py"),
   "tensorflow_datasets": ("tasks/datasets.py",),
   "tensorflow": (),
+  "pooch": ("tasks/downloads.py",),
   "gymnax": ("tasks/cartpole.py",),
   "plotly": ("report/",),
   "PIL": ("report/film.py", "tasks/letters.py"),

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-import hashlib
 import importlib.util
-import os
 from pathlib import Path
-import tempfile
 from typing import Any, NamedTuple
-import zipfile
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Num, UInt8
+from jaxtyping import Array, Float, Int, Num
 import numpy as np
 
 from g_pt import logs, progress
 from g_pt.errors import UserError
+from g_pt.tasks import downloads, kept, sources
 
 Pixels = Num[Array | np.ndarray, "example ..."]
 
@@ -99,19 +96,31 @@ def tfds_images(
   """An image-classification set of TFDS, by its name: uint8 images of one size, its split `test` halved.
 
   Networks see pixels (0 to 1) less `mean` by `std`, of each channel; None:
-  those of the training images. What `data_dir` (None: TFDS's own folder) does
-  not hold, TFDS downloads to it. Images are decoded once: the arrays are kept
-  beside the data, or in the user's cache where that cannot be written to.
-  Raises UserError where the set cannot be had, naming the command that fetches
-  it, and where it is of another kind.
+  those of the training images. Images are those that `keep_files` kept, or else
+  what TFDS has prepared in `data_dir` (None: its own folder), or else they are
+  fetched: MNIST, its kin and CIFAR-10 from where TFDS has them, without
+  TensorFlow; others by TFDS, with it. They are decoded once, see `_arrays`.
+  Raises UserError where the set cannot be had, saying what to do, and where it
+  is of another kind.
   """
-  builder = _prepared(name, data_dir)
-  image, label = _features(builder)
-  arrays = _cached(builder, lambda: _decode(builder, image, label))
+  arrays = _arrays(_builder(name, data_dir), data_dir)
   train, test = (Examples(arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in ("train", "test"))
   own = (arrays["mean"], arrays["std"])
   scale = (255 * np.asarray(y if x is None else x, np.float32) for x, y in zip((mean, std), own))
   return Images(train, *halves(test), *scale)
+
+
+def keep_files(name: str, place: Path, data_dir: str | None = None) -> str:
+  """Keeps the images in files (see `sources.read`) as those of TFDS's set of that name: `tfds_images` then gives them.
+
+  Says in one line what is kept where. Raises UserError where they are of
+  another kind or cannot be kept.
+  """
+  builder = _builder(name, data_dir)
+  kept_in, images = _kept_in(builder, data_dir), sources.read(place, *_shape_and_classes(builder))
+  _keep(kept_in, images)
+  train, test = (f"{len(images[f'{split}_labels']):,}" for split in ("train", "test"))
+  return f"{name}: {train} training and {test} test images of {place}, kept in {kept_in} until that is removed"
 
 
 def tfds_image_shape(name: str) -> tuple[tuple[int, ...], int]:
@@ -119,42 +128,97 @@ def tfds_image_shape(name: str) -> tuple[tuple[int, ...], int]:
 
   Raises UserError where TFDS has no such set, or one of another kind.
   """
-  import tensorflow_datasets as tfds
+  return _shape_and_classes(_builder(name, None))
 
-  try:
-    builder = tfds.builder(name, file_format="array_record")
-  except tfds.core.registered.DatasetNotFoundError:
-    raise UserError(f"data set {name!r}: TFDS knows none of that name") from None
-  except (ImportError, ValueError) as error:  # sets that cannot do without TensorFlow, or names that are none
-    raise UserError(f"data set {name!r}: {_one_line(error)}") from None
+
+def _shape_and_classes(builder: Any) -> tuple[tuple[int, ...], int]:
   image, label = _features(builder)
   return builder.info.features[image].shape, builder.info.features[label].num_classes
 
 
-def _prepared(name: str, data_dir: str | None) -> Any:
-  """TFDS's builder of the set, downloaded where need be."""
+def _builder(name: str, data_dir: str | None) -> Any:
+  """TFDS's builder of the set, whether it is there or not."""
   import tensorflow_datasets as tfds
 
-  where = "" if data_dir is None else f"data_dir={str(data_dir)!r}, "
-  command = (
-    f'pip install tensorflow && python -c "import tensorflow_datasets as tfds; '
-    f"tfds.builder({name!r}, {where}file_format='array_record').download_and_prepare()\""
-  )
   try:
-    builder = tfds.builder(name, data_dir=data_dir, file_format="array_record")
+    return tfds.builder(name, data_dir=data_dir, file_format="array_record")
   except tfds.core.registered.DatasetNotFoundError:
     raise UserError(f"data set {name!r}: TFDS knows none of that name") from None
-  if builder.is_prepared():
-    return builder
-  missing = f"data set {name!r} is not in {builder.data_path.parent.parent}"
-  # TFDS reads without TensorFlow, but encodes images with it.
+  except (ImportError, ValueError) as error:  # sets that cannot do without TensorFlow, or names that are none
+    raise UserError(f"data set {name!r}: {_one_line(error)}") from None
+
+
+def _arrays(builder: Any, data_dir: str | None) -> kept.Arrays:
+  """Images and labels of the splits, and the moments of the training images.
+
+  What was not prepared by TFDS is kept in a folder g_pt of `data_dir`, or of
+  the user's caches, where it stays; arrays of what was, beside it, or in the
+  user's cache where that cannot be written to.
+  """
+  image, label = _features(builder)
+  place = _kept_in(builder, data_dir)
+  if found := kept.read(place):
+    return found
+  with logs.warnings_kept_back():  # of what is missing
+    prepared = builder.is_prepared()
+  if not prepared:
+    if files := _known_files(builder):
+      return _fetched(builder, files, place)
+    _prepare(builder, data_dir)
+  name = f"{builder.name}-{builder.version}"
+  return kept.beside(Path(builder.data_path), name, lambda: _decode(builder, image, label))
+
+
+def _kept_in(builder: Any, data_dir: str | None) -> Path:
+  folder = kept.user_cache() if data_dir is None else Path(data_dir) / "g_pt"
+  return folder / f"{builder.info.full_name.replace('/', '-')}.npz"
+
+
+def _keep(place: Path, images: kept.Arrays) -> kept.Arrays:
+  arrays = kept.with_moments(images)
+  try:
+    kept.write(place, arrays)
+  except OSError as error:
+    raise UserError(f"{place} cannot be written ({_one_line(error)})") from None
+  return arrays
+
+
+def _known_files(builder: Any) -> dict[str, downloads.Remote]:
+  """Where the set's files are, by TFDS's list; empty where `sources` does not know their form."""
+  infos = (builder.url_infos or {}).items()
+  listed = {info.filename: downloads.Remote(url, int(info.size), info.checksum) for url, info in infos}
+  for names in (tuple(f"{name}.gz" for name in sources.IDX), (sources.CIFAR10,)):
+    if all(name in listed for name in names):
+      return {name: listed[name] for name in names}
+  return {}
+
+
+def _fetched(builder: Any, files: dict[str, downloads.Remote], place: Path) -> kept.Arrays:
+  """Downloads the files to a folder beside `place`, where they stay, and keeps what is in them."""
+  folder = place.with_suffix("")
+  try:
+    downloads.fetch(files, folder)
+  except UserError as error:
+    without = f"without a network, --data_from=FOLDER takes {', '.join(files)} from there"
+    raise UserError(f"data set {builder.name!r} is not in {builder.data_path}, and {error}; {without}") from None
+  return _keep(place, sources.read(folder, *_shape_and_classes(builder)))
+
+
+def _prepare(builder: Any, data_dir: str | None) -> None:
+  """Downloads the set by TFDS, which reads without TensorFlow, but encodes images with it."""
+  where = "" if data_dir is None else f"data_dir={str(data_dir)!r}, "
+  fetch = (
+    f'pip install tensorflow && python -c "import tensorflow_datasets as tfds; '
+    f"tfds.builder({builder.name!r}, {where}file_format='array_record').download_and_prepare()\""
+  )
+  missing = f"data set {builder.name!r} is not in {builder.data_path.parent.parent}"
+  command = f"{fetch}; or start with --data_from=FOLDER, its images as NumPy files"
   if importlib.util.find_spec("tensorflow") is None:
     raise UserError(f"{missing}; to fetch it, once and with a network: {command}")
   try:
     builder.download_and_prepare()
   except Exception as error:  # whatever a network, a disk or a server may come up with
     raise UserError(f"{missing} and cannot be fetched ({_one_line(error)}); with a network: {command}") from error
-  return builder
 
 
 def _one_line(error: Exception) -> str:
@@ -183,7 +247,7 @@ def _features(builder: Any) -> tuple[str, str]:
   return image, label
 
 
-def _decode(builder: Any, image: str, label: str) -> dict[str, np.ndarray]:
+def _decode(builder: Any, image: str, label: str) -> kept.Arrays:
   arrays = {}
   for split in ("train", "test"):
     source = builder.as_data_source(split=split)
@@ -194,60 +258,4 @@ def _decode(builder: Any, image: str, label: str) -> dict[str, np.ndarray]:
         example = source[i]
         images[i], labels[i] = example[image], example[label]
     arrays |= {f"{split}_images": images, f"{split}_labels": labels}
-  mean, std = _moments(arrays["train_images"])
-  return arrays | {"mean": mean, "std": std}
-
-
-def _moments(
-  images: UInt8[np.ndarray, "example ... channel"],
-) -> tuple[Float[np.ndarray, "channel"], Float[np.ndarray, "channel"]]:
-  """Mean and standard deviation of each channel, black 0 and white 1."""
-  channels = images.reshape(-1, images.shape[-1]).T
-  share = np.stack([np.bincount(channel, minlength=256) for channel in channels]) / channels.shape[1]
-  level = np.arange(256) / 255
-  mean = share @ level
-  return mean, np.sqrt(share @ level**2 - mean**2)
-
-
-def _fingerprint(builder: Any) -> str:
-  """Changes with the files of the prepared set."""
-  folder = Path(builder.data_path)
-  files = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.glob("*record*"))]
-  return hashlib.sha256(repr((str(folder.resolve()), files)).encode()).hexdigest()[:16]
-
-
-def _cached(builder: Any, decode: Any) -> dict[str, np.ndarray]:
-  """The decoded arrays, from a file where there is a sound one."""
-  file = f"g_pt-{_fingerprint(builder)}.npz"
-  user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "g_pt"
-  places = [Path(builder.data_path) / file, user_cache / f"{builder.name}-{builder.version}-{file}"]
-  for place in places:
-    try:
-      with place.open("rb") as file, np.load(file) as arrays:
-        return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-      continue  # none, or a broken one: it is made again
-  arrays = decode()
-  for place in places:
-    try:
-      _write(place, arrays)
-      break
-    except OSError:
-      continue  # without a place, each start decodes
-  return arrays
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-  """Writes the whole file or none of it. Raises OSError where it may not."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  if not path.parent.stat().st_mode & 0o222:
-    raise PermissionError(f"{path.parent} is read-only")  # for root, too, who could
-  with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-    try:
-      np.savez(file, allow_pickle=False, **arrays)
-      file.close()
-      os.chmod(file.name, 0o644)  # the data may be many people's
-      os.replace(file.name, path)
-    except BaseException:
-      Path(file.name).unlink(missing_ok=True)
-      raise
+  return kept.with_moments(arrays)

@@ -133,12 +133,12 @@ def test_data_that_may_not_be_written_to_is_cached_at_home(tmp_path, home):
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_set_that_is_not_there_is_named_with_the_command_that_fetches_it(tmp_path, monkeypatch):
+def test_a_set_that_needs_tensorflow_is_named_with_the_command_that_fetches_it(tmp_path, monkeypatch):
   find_spec = datasets.importlib.util.find_spec
   monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda n: None if n == "tensorflow" else find_spec(n))
-  fetch = rf"'mnist' is not in {tmp_path}; .* tfds.builder\('mnist', data_dir='{tmp_path}'"
+  fetch = rf"'svhn_cropped' is not in {tmp_path}; .* tfds.builder\('svhn_cropped', data_dir='{tmp_path}'.*--data_from"
   with pytest.raises(UserError, match=fetch):
-    tasks.get("mnist").load(str(tmp_path))
+    tasks.get("svhn_cropped").load(str(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["no_such_set", "cats_vs_dogs"])
