@@ -18,12 +18,13 @@ import traceback
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from g_pt import config, errors, processes, stages
+from g_pt import config, errors, processes, stages, tasks
 from g_pt.train.log import DivergenceError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment file, FILE.py or FILE.py:VARIANT.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything that the experiment writes.", required=True)
 _STAGE = flags.DEFINE_string("stage", "all", "corpus, train, evaluate, report or all.")
+_DATA_FROM = flags.DEFINE_string("data_from", None, "Folder or .npz of images to use, and keep, for the task's data.")
 _MULTIHOST = flags.DEFINE_bool("multihost", False, "Join the other processes of a SLURM, Kubernetes or TPU job.")
 _COORDINATOR = flags.DEFINE_string("coordinator", None, "Elsewhere: HOST:PORT of the first process,")
 _PROCESSES = flags.DEFINE_integer("processes", None, "how many there are,")
@@ -44,6 +45,8 @@ def main(_) -> None:
   given = _COORDINATOR.value, _PROCESSES.value, _PROCESS.value
   if _MULTIHOST.value or any(value is not None for value in given):
     processes.join(processes.Job(*given, _JOIN_TIMEOUT.value), Path(_WORKDIR.value))
+  if _DATA_FROM.value is not None:
+    tasks.keep_files(experiment.task, Path(_DATA_FROM.value), experiment.data_dir)
   with processes.loss_of_others_told(lambda: "what is done stays"):
     stages.run(experiment, Path(_WORKDIR.value), _STAGE.value, shlex.join(["python", *sys.argv]))
 
