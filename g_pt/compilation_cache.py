@@ -29,7 +29,7 @@ def keep_compiled_programs() -> Path | None:
   if _FOLDER in os.environ:
     return None
   try:
-    folder = _user_cache() / "g_pt" / "compiled" / processor()
+    folder = user_cache() / "g_pt" / "compiled" / processor()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
   except (OSError, RuntimeError):  # no home, or none that can be written
     return None
@@ -60,7 +60,7 @@ def _processor_fields() -> str:
   return "\n".join(line for line in first.splitlines() if line.partition(":")[0].strip() in _PROCESSOR_FIELDS)
 
 
-def _user_cache() -> Path:
+def user_cache() -> Path:
   """XDG_CACHE_HOME, which must be absolute to count, or ~/.cache (XDG Base Directory Specification)."""
   chosen = Path(os.environ.get("XDG_CACHE_HOME", ""))
   return chosen if chosen.is_absolute() else Path.home() / ".cache"

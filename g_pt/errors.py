@@ -65,6 +65,6 @@ def _fault_in_experiment(error: BaseException | None, arguments: Sequence[str]) 
   return None
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
   """What a library says, without its trace and the [name='value'] that TensorStore puts behind."""
-  return re.sub(r" \[[\w-]+='.*", "", str(error).strip().splitlines()[0])
+  return re.sub(r" \[[\w-]+='.*", "", (str(error).strip() or type(error).__name__).splitlines()[0])

@@ -19,7 +19,11 @@ from g_pt import workdir
 from g_pt.errors import UserError, first_line
 
 MODEL, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+<<<<<<< HEAD
 BITS = (32, 16, 8)  # that a weight may be kept in
+=======
+FILES = (MODEL, CONFIG, CARD)
+>>>>>>> 64f94b7 (Trained models by URL: hf://, gs:// and s3://, kept on this machine)
 
 Arrays = dict[str, np.ndarray]
 
@@ -39,6 +43,8 @@ def read(directory: Path) -> Release:
   content = workdir.read_json(directory / CONFIG)
   if content is None:
     raise UserError(f"{directory / CONFIG}: missing beside {MODEL}")
+  if not isinstance(content, dict) or "config" not in content:
+    raise UserError(f"{directory / CONFIG}: not that of a G.pt")
   try:
     arrays = load_file(directory / MODEL)
   except (SafetensorError, OSError, ValueError) as error:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 import numpy as np
 
-from g_pt import family_gpt, gpt, release, tasks, workdir
+from g_pt import family_gpt, gpt, release, remote, tasks, workdir
 from g_pt.checkpointing import Checkpoints, History
 from g_pt.corpus.family_statistics import FamilyStatistics
 from g_pt.corpus.split import Census
@@ -45,9 +45,11 @@ def pretrained() -> list[str]:
 
 
 def _place(name: str | Path) -> Path:
-  """A folder that is there, or one of `pretrained` by its name; UserError, with their names, where it is neither."""
+  """A folder: one that is there, of a release by its URL, or one of `pretrained` by its name; else UserError."""
   if Path(name).exists():
     return Path(name)
+  if "://" in str(name):
+    return remote.fetch(str(name))
   if str(name) not in pretrained():
     raise UserError(f"{name}: no such folder; models that come with the package: {', '.join(pretrained())}")
   return _PRETRAINED / name
@@ -70,7 +72,8 @@ def kept(directory: Path) -> Kept:
 def load(directory: str | Path, data_dir: str | None = None) -> gpt.GPT | FamilyGPT:
   """The trained G.pt of a release, or of a workdir with the averaged weights of its last checkpoint.
 
-  A name without a folder is that of a model which comes with the package: `pretrained` lists them.
+  A name without a folder is that of a model which comes with the package: `pretrained` lists them. A release may also
+  be at a URL: hf://OWNER/NAME[@REVISION], gs://BUCKET/PREFIX or s3://BUCKET/PREFIX.
   Of a task that is a family of data sets it is a `FamilyGPT`, which is given one
   by its `on`. The task's data are looked for once something is measured: in
   `data_dir`, or where training found them. Raises UserError, naming what is

@@ -2,7 +2,10 @@
 
 import os
 from pathlib import Path
+import subprocess
+import sys
 import tempfile
+import urllib.request
 
 # A worker of pytest-xdist has the environment of its controller, and the controller's folder of compiled programs.
 if "PYTEST_XDIST_WORKER" not in os.environ:
@@ -141,3 +144,69 @@ def gpt(smoke_workdir):
   import g_pt
 
   return g_pt.load(smoke_workdir)
+
+
+@pytest.fixture(scope="module")
+def bucket_server():
+  """The address of a server that speaks S3, with an empty bucket, `corpora`."""
+  from moto.server import ThreadedMotoServer
+
+  server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+  server.start()
+  address = "http://{}:{}".format(*server.get_host_and_port())
+  urllib.request.urlopen(urllib.request.Request(f"{address}/corpora", method="PUT")).close()
+  yield address
+  server.stop()
+
+
+@pytest.fixture(scope="module")
+def bucket(bucket_server):
+  """Environment by which TensorStore finds that server, set while the tests run."""
+  given = {"AWS_ENDPOINT_URL": bucket_server, "AWS_REGION": "us-east-1"}
+  given |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+  with pytest.MonkeyPatch.context() as patch:
+    for name, value in given.items():
+      patch.setenv(name, value)
+    yield given
+
+
+@pytest.fixture(scope="module")
+def google_bucket():
+  """A server that stands for Google Cloud Storage, with an empty bucket, `corpora`; TensorStore finds it meanwhile."""
+  from gcp_storage_emulator.server import create_server
+
+  server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="corpora")
+  server.start()
+  address = "http://{}:{}".format(*server._api._httpd.server_address)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("TENSORSTORE_GCS_HTTP_URL", address)
+    patch.setenv("GOOGLE_AUTH_TOKEN_FOR_TESTING", "token")
+    yield
+  server.stop()
+
+
+@pytest.fixture
+def hub():
+  """A server that stands for the Hugging Face Hub, with nothing in it."""
+  from tests import hub_server
+
+  with hub_server.serving() as served:
+    yield served
+
+
+@pytest.fixture
+def beside_hub(hub, process_environment, tmp_path):
+  """Runs a program in a process of its own, which knows that server from its start; returns the lines that it prints.
+
+  What it fetches lies below tmp_path/home.
+  """
+  from tests.end_to_end_test import PATIENCE
+
+  def run(program, *arguments, **environment):
+    found = process_environment | hub.environment(tmp_path / "home") | environment
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    done = subprocess.run(command, env=found, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()
+
+  return run

@@ -12,12 +12,12 @@ PACKAGE = Path(__file__).parent.parent / "g_pt"
 # From the ground up: a module imports from lower lines and from its own package, never from a neighbour in its line.
 LAYERS = (
   ("bootstrap", "chunks", "compilation_cache", "errors", "host_memory", "keys", "logs", "progress"),
-  ("fields", "command"),
+  ("fields", "command", "hub"),
   ("parameters", "workdir", "sharding", "checkpointing"),
   ("processes", "release"),
   ("tasks",),
   ("corpus",),
-  ("models", "diffusion", "optimizers"),
+  ("models", "diffusion", "optimizers", "remote"),
   ("generator",),
   ("family_generator",),
   ("train", "description"),
@@ -55,6 +55,7 @@ ONLY_IMPORTERS = {
   "ml_collections": ("config.py",),
   "torch": ("interop/",),
   "lmdb": ("interop/",),
+  "huggingface_hub": ("hub.py",),
   "safetensors": ("interop/", "release.py"),
 }
 MESH_NAMES = {"AxisType", "Mesh", "NamedSharding", "PartitionSpec", "make_mesh", "shard_map"}

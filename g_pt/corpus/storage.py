@@ -1,9 +1,10 @@
-"""Where a corpus may lie: a folder, or a prefix in a bucket; TensorStore's key-value stores serve all of them.
+"""Where a corpus may lie: a folder, a bucket, a repository; TensorStore's key-value stores serve all of them.
 
     runs/mnist/corpus       a folder
     gs://BUCKET/PREFIX      Google Cloud Storage, with the application default credentials
     s3://BUCKET/PREFIX      Amazon S3, or another server that speaks its protocol at AWS_ENDPOINT_URL;
                             credentials and AWS_REGION from the environment or ~/.aws
+    hf://datasets/OWNER/NAME    the Hugging Face Hub, for reading only: fetched once to this machine; see g_pt.hub
     memory://NAME           this process's memory, for tests
 
 A file in a folder and an object in a bucket are both written whole or not at all.
@@ -14,14 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import functools
 import os
 from pathlib import Path
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorstore as ts
 
-from g_pt.errors import CorpusError, first_line
+from g_pt import hub
+from g_pt.errors import CorpusError, UserError, first_line
 
 Place = Path | str  # str: a URL
 
@@ -35,13 +38,16 @@ _MEMORY = ts.Context({"memory_key_value_store": {}})
 
 
 def place_of(path: Place) -> Place:
-  """What is no URL is a folder. Raises CorpusError where the URL's kind is unknown."""
+  """What is no URL is a folder. Raises UserError where the URL's kind is unknown, or it is malformed."""
   found = _URL.fullmatch(str(path))
   if not found:
     return Path(path)
+  if read_only(path):
+    hub.parse(str(path), hub.DATASET)
+    return str(path).rstrip("/")
   if found["driver"] not in _DRIVERS or not found["bucket"]:
     known = ", ".join(f"{driver}://BUCKET/PREFIX" for driver in _DRIVERS[:2])
-    raise CorpusError(f"{path}: a corpus is in a folder or at one of {known}")
+    raise CorpusError(f"{path}: a corpus is in a folder or at one of {known}, {hub.FORMS[hub.DATASET]}")
   return str(path).rstrip("/")
 
 
@@ -61,6 +67,23 @@ def read_bytes(place: Place, name: str) -> bytes | None:
   with _told(place, f"{name} cannot be read"):
     found = _files(place).read(name).result()
   return found.value if found.state == "value" else None
+
+
+class Version(NamedTuple):
+  """Of a file: what tells its versions apart, and its content."""
+
+  name: str  # empty where the server gives none
+  content: bytes | None  # None: of the version that was known before
+
+
+def read_version(place: Place, name: str, known: str | None) -> Version | None:
+  """A file as it is now, its content where it is not that of the `known` version; None where there is none."""
+  with _told(place, f"{name} cannot be read"):
+    found = _files(place).read(name, if_not_equal=bytes.fromhex(known) if known else None).result()
+  if found.state == "missing":
+    return None
+  version = found.stamp.generation.hex() if any(found.stamp.generation) else ""
+  return Version(version, found.value if found.state == "value" else None)
 
 
 def write_bytes(place: Place, name: str, content: bytes) -> None:
@@ -83,10 +106,23 @@ def names(place: Place, prefix: str) -> list[str]:
   return sorted(name.decode() for name in found if name.startswith(prefix.encode()))
 
 
+def read_only(place: Place) -> bool:
+  """Whether it is a published corpus, of which this machine has a copy."""
+  return str(place).startswith(hub.SCHEME)
+
+
+@functools.cache
+def _fetched(place: str) -> Path:
+  """Where the files of a published corpus lie on this machine, the same ones as long as the process lives."""
+  return hub.fetch(place, hub.DATASET)
+
+
 @contextlib.contextmanager
 def _told(place: Place, what: str) -> Iterator[None]:
   try:
     yield
+  except UserError:  # says it all
+    raise
   except (ValueError, OSError, RuntimeError) as error:
     raise CorpusError(f"{place}: {what}: {first_line(error)}") from None
 
@@ -100,6 +136,8 @@ def _kvstore(place: Place, name: str = "") -> dict[str, Any]:
   below = f"{name}/" if name else ""
   if isinstance(place, Path):
     return {"driver": "file", "path": f"{place.absolute()}/{below}"}
+  if read_only(place):
+    return {"driver": "file", "path": f"{_fetched(place)}/{below}"}
   found = _URL.fullmatch(place)
   assert found is not None
   prefix = f"{found['prefix']}/{below}" if found["prefix"] else below

@@ -108,7 +108,7 @@ def export_networks(
 
 def main(arguments: Sequence[str]) -> None:
   parser = command.Parser(description=__doc__, prog="python -m g_pt.interop.export")
-  parser.add_argument("--workdir", required=True, type=Path, help="of a trained G.pt")
+  parser.add_argument("--workdir", required=True, help="of a trained G.pt, or all else that g_pt.load opens")
   parser.add_argument("--prompt", required=True, type=float, help="the metric to ask for")
   parser.add_argument("--out", required=True, type=Path, help="folder to write")
   parser.add_argument("--networks", type=int, default=1, help="how many; default: 1")

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, Num
 import numpy as np
 
 from g_pt import logs, progress
+from g_pt.compilation_cache import user_cache
 from g_pt.errors import UserError
 from g_pt.tasks import downloads, kept, sources
 
@@ -170,7 +171,7 @@ def _arrays(builder: Any, data_dir: str | None) -> kept.Arrays:
 
 
 def _kept_in(builder: Any, data_dir: str | None) -> Path:
-  folder = kept.user_cache() if data_dir is None else Path(data_dir) / "g_pt"
+  folder = (user_cache() if data_dir is None else Path(data_dir)) / "g_pt"
   return folder / f"{builder.info.full_name.replace('/', '-')}.npz"
 
 

@@ -12,12 +12,9 @@ import zipfile
 from jaxtyping import Float, UInt8
 import numpy as np
 
+from g_pt.compilation_cache import user_cache
+
 Arrays = dict[str, np.ndarray]  # train_images, train_labels, test_images, test_labels, and what else is kept of them
-
-
-def user_cache() -> Path:
-  """The user's folder for what can be had again."""
-  return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "g_pt"
 
 
 def read(path: Path) -> Arrays | None:
@@ -51,7 +48,7 @@ def beside(folder: Path, name: str, decode: Callable[[], Arrays]) -> Arrays:
   `name` is that of the set and its version.
   """
   file = f"g_pt-{_fingerprint(folder)}.npz"
-  places = folder / file, user_cache() / f"{name}-{file}"
+  places = folder / file, user_cache() / "g_pt" / f"{name}-{file}"
   for place in places:
     if found := read(place):
       return found

@@ -1,13 +1,11 @@
 """A corpus is the same in a folder, in memory, and in buckets of servers that speak S3 and as Google Cloud Storage."""
 
 import dataclasses
+import hashlib
 import itertools
 import subprocess
 import sys
-import urllib.request
 
-from gcp_storage_emulator.server import create_server
-from moto.server import ThreadedMotoServer
 import numpy as np
 import pytest
 
@@ -20,41 +18,6 @@ from tests.end_to_end_test import PATIENCE, ROOT
 from tests.processes_test import CONFIG, TINY
 
 numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def server():
-  """The address of a server with an empty bucket, `corpora`."""
-  server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-  server.start()
-  address = "http://{}:{}".format(*server.get_host_and_port())
-  urllib.request.urlopen(urllib.request.Request(f"{address}/corpora", method="PUT")).close()
-  yield address
-  server.stop()
-
-
-@pytest.fixture(scope="module")
-def bucket(server):
-  """Environment by which TensorStore finds the server, set while the tests run."""
-  given = {"AWS_ENDPOINT_URL": server, "AWS_REGION": "us-east-1"}
-  given |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
-  with pytest.MonkeyPatch.context() as patch:
-    for name, value in given.items():
-      patch.setenv(name, value)
-    yield given
-
-
-@pytest.fixture(scope="module")
-def google_bucket():
-  """The same for Google Cloud Storage."""
-  server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="corpora")
-  server.start()
-  address = "http://{}:{}".format(*server._api._httpd.server_address)
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setenv("TENSORSTORE_GCS_HTTP_URL", address)
-    patch.setenv("GOOGLE_AUTH_TOKEN_FOR_TESTING", "token")
-    yield
-  server.stop()
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])
@@ -156,3 +119,47 @@ def test_an_experiment_makes_its_corpus_in_a_bucket_and_trains_on_it(bucket, pro
   assert "s3://corpora/digits: " in told and "GB of checkpoints, read while training goes on" in told
   found, wanted = ((tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("streamed", "resident"))
   assert [line.partition('"seconds"')[0] for line in found] == [line.partition('"seconds"')[0] for line in wanted]
+
+
+OPEN = """
+import hashlib, sys
+from g_pt.corpus.store import Corpus
+from g_pt.errors import UserError
+url = sys.argv[1]
+corpus = Corpus.open(url)
+print(hashlib.sha256(corpus.read(corpus.theta).tobytes()).hexdigest())
+for write in (lambda: Corpus.open(url, writable=True), lambda: Corpus.create(f"{url}/new", corpus.manifest)):
+  try:
+    write()
+  except UserError as error:
+    print(error)
+for malformed in sys.argv[2:]:
+  try:
+    Corpus.open(malformed)
+  except UserError as error:
+    print(error)
+"""
+
+def files(folder):
+  return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_a_published_corpus_is_fetched_once_and_only_read(hub, beside_hub, tmp_path):
+  theta = write_groups(Corpus.create(tmp_path / "corpus", MANIFEST_5), range(3))
+  content = files(tmp_path / "corpus")
+  hub.commit("someone/corpora", {f"some/{name}": x for name, x in content.items()} | {"other": b"x"}, kind="datasets")
+  url = "hf://datasets/someone/corpora/some"
+  read_only = "a published corpus, for reading only; one is made in a folder or a bucket"
+  form = "a dataset of the hub is at hf://datasets/OWNER/NAME[@REVISION][/FOLDER]"
+  refused = {
+    "hf://someone/corpora": form,
+    "hf://datasets/corpora": form,
+    "hf://datasets/someone/corpora/other": "no corpus here (manifest.json is missing)",
+  }
+  assert beside_hub(OPEN, url, *refused) == [
+    hashlib.sha256(theta.tobytes()).hexdigest(),
+    f"{url}: {read_only}",
+    f"{url}/new: {read_only}",
+    *(f"{place}: {words}" for place, words in refused.items()),
+  ]
+  assert len(hub.downloads()) == len({*content.values()})
