@@ -147,3 +147,37 @@ def test_a_model_may_learn_from_a_part_of_a_corpus(smoke_workdir, smoke_values, 
   assert [census[kind] for kind in ("validation_runs", "test_runs")] == [4, 4]
   with pytest.raises(UserError, match="corpus.used_runs is 5 there, 6 here"):
     stages.run(changed(values, "corpus.used_runs", 6), tmp_path, "train")
+
+
+PUBLISHED = """
+import ast, sys
+from pathlib import Path
+from g_pt import config, stages
+from g_pt.errors import UserError
+from g_pt.job import Job
+values, directory, *urls = sys.argv[1:]
+for url in urls:
+  changed = ast.literal_eval(values)
+  changed["corpus"]["path"] = url
+  experiment = config.parse(changed)
+  try:
+    stages.run(experiment, Path(directory), "corpus")
+    print(Job(experiment, Path(directory)).open_corpus().path, Job(experiment, Path(directory)).optimizers_folder)
+  except UserError as error:
+    print(error)
+"""
+
+
+def test_a_published_corpus_is_taken_where_it_is_whole(hub, beside_hub, smoke_workdir, smoke_values, tmp_path):
+  corpus, directory = smoke_workdir / workdir.CORPUS, tmp_path / "run"
+  content = {str(file.relative_to(corpus)): file.read_bytes() for file in corpus.rglob("*") if file.is_file()}
+  hub.commit("someone/digits", content, kind="datasets")
+  manifest = json.loads(content["manifest.json"]) | {"groups_done": [0]}
+  hub.commit("someone/part", content | {"manifest.json": json.dumps(manifest).encode()}, kind="datasets")
+  whole, part = "hf://datasets/someone/digits", "hf://datasets/someone/part"
+  assert beside_hub(PUBLISHED, smoke_values, directory, whole, part) == [
+    f"{whole} {directory / workdir.OPTIMIZERS}",  # curves of optimizers stay here
+    f"{part}: a published corpus, for reading only; one is made in a folder or a bucket",
+  ]
+  for snapshot in (tmp_path / "home").glob("hub/hub/*/snapshots/*"):
+    assert {str(file.relative_to(snapshot)) for file in snapshot.rglob("*") if file.is_file()} == {*content}

@@ -21,7 +21,7 @@ import numpy as np
 
 from g_pt import processes, progress, sharding
 from g_pt.corpus.manifest import Manifest, exists
-from g_pt.corpus.storage import Place
+from g_pt.corpus.storage import Place, read_only
 from g_pt.corpus.store import Corpus
 from g_pt.errors import ConfigError, CorpusError
 from g_pt.fields import Settings, limited
@@ -138,6 +138,8 @@ def generate(task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: 
   # What cannot be made is refused before anything is written.
   save_points(config, recipe.steps(task.example(data)), seed, 0)
   wanted, process = manifest_of(task, recipe, config, seed), jax.process_index()
+  if read_only(path) and (published := open_matching(path, wanted)).manifest.complete:
+    return published
   if process == 0:
     if not exists(path):
       Corpus.create(path, dataclasses.replace(wanted, metrics=recorded_numbers(task, recipe, data)))

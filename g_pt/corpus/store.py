@@ -81,6 +81,8 @@ class Corpus:
 
   def __init__(self, path: storage.Place, manifest: Manifest, writable: bool = False, process: int = 0):
     self.path = storage.place_of(path)
+    if writable and storage.read_only(self.path):
+      raise CorpusError(f"{self.path}: a published corpus, for reading only; one is made in a folder or a bucket")
     self._process = process  # of those that write it together
     self.manifest = manifest
     table = (manifest.runs, manifest.checkpoints)
