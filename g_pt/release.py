@@ -19,11 +19,8 @@ from g_pt import workdir
 from g_pt.errors import UserError, first_line
 
 MODEL, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-<<<<<<< HEAD
-BITS = (32, 16, 8)  # that a weight may be kept in
-=======
 FILES = (MODEL, CONFIG, CARD)
->>>>>>> 64f94b7 (Trained models by URL: hf://, gs:// and s3://, kept on this machine)
+BITS = (32, 16, 8)  # that a weight may be kept in
 
 Arrays = dict[str, np.ndarray]
 

@@ -2,7 +2,10 @@
 
 import copy
 import json
+import re
 import shutil
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -13,6 +16,8 @@ import g_pt
 from g_pt import config, publish, release, stages, trained, workdir
 from g_pt.errors import UserError
 from g_pt.evaluation import fresh
+from tests import hub_server
+from tests.end_to_end_test import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +126,68 @@ def test_a_release_that_is_not_whole_is_one_line_that_names_the_file(released, t
   (directory / release.CONFIG).unlink()
   with pytest.raises(UserError, match=f"{release.CONFIG}: missing beside {release.MODEL}"):
     trained.load(directory)
+
+
+@pytest.fixture
+def command(hub, process_environment, tmp_path):
+  """Runs the command in a process of its own, which knows the server from its start."""
+
+  def run(*flags, **environment):
+    # The server does not speak Xet, by which large files go where it is known.
+    chosen = {"HF_TOKEN": hub_server.TOKEN, "HF_HUB_DISABLE_XET": "1"} | environment
+    found = process_environment | hub.environment(tmp_path / "home") | chosen
+    line = [sys.executable, "-m", "g_pt.publish", *flags]
+    return subprocess.run(line, env=found, capture_output=True, text=True, timeout=PATIENCE)
+
+  return run
+
+
+def contents(folder):
+  return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_a_release_is_pushed_and_stays(evaluated, released, hub, command, tmp_path):
+  hub.large = release.MODEL
+  out = tmp_path / "out"
+  done = command(f"--workdir={evaluated}", f"--out={out}", "--push=someone/digits")
+  url = "hf://someone/digits"
+  assert done.returncode == 0, done.stderr[-3000:]
+  assert done.stdout.splitlines()[-1] == f"{hub.address}/someone/digits: g_pt.load('{url}') opens it"
+  pushed = hub.files("someone/digits")
+  assert pushed.items() >= contents(out).items() and f'g_pt.load("{url}")' in pushed[release.CARD].decode()
+  assert pushed[release.MODEL] == (released / release.MODEL).read_bytes() and hub.objects
+
+
+def test_a_folder_that_is_there_is_pushed_over_what_was_pushed_before(released, hub, command):
+  hub.commit("someone/digits", {release.MODEL: b"before", "more": b"stays"})
+  before = contents(released)
+  done = command(f"--out={released}", "--push=someone/digits")
+  assert done.returncode == 0, done.stderr[-3000:]
+  assert hub.files("someone/digits") == before | {"more": b"stays"} and contents(released) == before
+
+
+def test_a_push_that_fails_says_how_to_push_again(released, hub, command):
+  again = f"; {released} stays, and to push it again: python -m g_pt.publish --out={released} --push=someone/digits"
+  hub.forbidden = "commit"
+  before = contents(released)
+  for reason, environment in {
+    "not without a token that allows it (403 Forbidden: refused as asked.); `hf auth login`": {},
+    "not without a token that allows it (": {"HF_TOKEN": ""},
+    "[Errno 111] Connection refused": {"HF_ENDPOINT": "http://127.0.0.1:9"},
+  }.items():
+    done = command(f"--out={released}", "--push=someone/digits", **environment)
+    assert done.returncode == 2 and contents(released) == before
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"publish: --push: hf://someone/digits: {reason}") and line.endswith(again)
+
+
+def test_what_cannot_be_pushed_is_refused_before_anything_is_written(evaluated, released, tmp_path):
+  out = tmp_path / "out"
+  for flags, message in (
+    ([f"--workdir={evaluated}", "--push=digits"], "hf://digits: a model of the hub is at hf://OWNER/NAME"),
+    (["--push=someone/digits"], f"--out: no release in {out} (model.safetensors is missing); --workdir makes one"),
+    ([], "--workdir: needed, or --push of a folder that is there"),
+  ):
+    with pytest.raises(UserError, match=f"^{re.escape(message)}"):
+      publish.main([f"--out={out}", *flags])
+  assert not out.exists()
