@@ -93,7 +93,7 @@ def _source(
   drawn = jax.jit(lambda key: job.task.data_of(sources, key).train)
   told, rng = [], np.random.default_rng(job.experiment.seed)
   classes = family.classes_of(job.task.name)
-  for group in progress.track(sets.tolist(), desc=f"data sets, {classes} classes", unit="set"):
+  for group in progress.track(opened.original_groups(sets).tolist(), desc=f"data sets, {classes} classes", unit="set"):
     train = jax.device_get(drawn(group_key(job.experiment.seed, group)))
     few = few_of(train.labels, int(rng.choice(_FEW)), rng)
     told.append(

@@ -105,10 +105,13 @@ def open_matching(path: Place, wanted: Manifest, writable: bool = False, process
   """The corpus at `path`; CorpusError, naming the fields that differ, where it was made under other settings.
 
   An imported corpus was made under settings that nobody knows here; it must be
-  whole, and of networks like the task's.
+  whole, and of networks like the task's. A cut counts as the corpus that it was cut from,
+  and must be whole, too.
   """
   corpus = Corpus.open(path, writable, process)
   found = corpus.manifest
+  if found.cut is not None and not found.complete:
+    raise CorpusError(f"{path}: cut from a larger corpus, and groups of it are missing; fetch it again")
   if found.imported is not None:
     if not found.complete:
       raise CorpusError(f"{path}: the import of {found.imported['source']} is unfinished; import it again to finish it")
@@ -117,7 +120,8 @@ def open_matching(path: Place, wanted: Manifest, writable: bool = False, process
     if lines:
       raise CorpusError(f"{path} holds an imported corpus of other networks: {'; '.join(lines)}")
     return corpus
-  lines = differences({"task": wanted.task, "corpus": wanted.settings}, {"task": found.task, "corpus": found.settings})
+  theirs = {name: value for name, value in found.settings.items() if name != "cut"}
+  lines = differences({"task": wanted.task, "corpus": wanted.settings}, {"task": found.task, "corpus": theirs})
   if lines:
     raise CorpusError(f"{path} holds a corpus made under other settings: {'; '.join(lines)}")
   return corpus
@@ -144,7 +148,7 @@ def generate(task: Task, recipe: Recipe, config: CorpusConfig, seed: int, data: 
     if not exists(path):
       Corpus.create(path, dataclasses.replace(wanted, metrics=recorded_numbers(task, recipe, data)))
     begun = open_matching(path, wanted, writable=True)
-    if not begun.manifest.imported:
+    if not (begun.manifest.imported or begun.manifest.cut):
       begun.settle()
   processes.wait("corpus begun")
   corpus = open_matching(path, wanted, writable=True, process=process)

@@ -43,6 +43,14 @@ class Manifest:
     """Where the runs came from if they were not made here; None: they were."""
     return self.settings.get("imported")
 
+  @property
+  def cut(self) -> dict[str, Any] | None:
+    """What it was cut from: `runs` and `group_size` of that, and `parts`, the ranges of its runs that are here.
+
+    None: it is whole. All other settings are those of the corpus that it was cut from.
+    """
+    return self.settings.get("cut")
+
 
 def exists(path: storage.Place) -> bool:
   """Whether a corpus is at a folder or URL, whole or begun."""

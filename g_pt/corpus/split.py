@@ -8,6 +8,7 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float, Int
 import numpy as np
 
+from g_pt.corpus.manifest import Manifest
 from g_pt.corpus.store import Corpus
 from g_pt.errors import CorpusError
 from g_pt.fields import Settings, limited
@@ -18,7 +19,8 @@ class SplitConfig(Settings):
   """Which runs count, and how many are held out.
 
   Runs of one group share the order of their minibatches: whole groups are held
-  out, enough for the number asked for.
+  out, enough for the number asked for. A run of a cut is for what it is for in the
+  corpus that was cut.
   """
 
   validation_runs: int = limited(64, least=1)  # for probes while training goes on and for choices of settings
@@ -68,6 +70,26 @@ def check_complete(corpus: Corpus) -> None:
     raise CorpusError(f"{corpus.path}: the corpus is unfinished ({done}); run --stage=corpus")
 
 
+def _original(manifest: Manifest) -> tuple[int, int]:
+  """(runs, how many of them, one after another, share something) of what it was cut from, or of itself."""
+  cut = manifest.cut or {"runs": manifest.runs, "group_size": manifest.group_size}
+  # Of runs made elsewhere nobody knows what they share.
+  return cut["runs"], cut["group_size"] if manifest.imported is None else 1
+
+
+def held_out_from(corpus: Corpus, config: SplitConfig) -> tuple[int, int]:
+  """The first run for validation and the first for test; of a cut, by what the runs were in the corpus it is of."""
+  runs, group = _original(corpus.manifest)
+
+  def begin_of_last(count: int, end: int) -> int:
+    return max(0, (end - count) // group * group)
+
+  test = begin_of_last(config.test_runs, runs)
+  validation = begin_of_last(config.validation_runs, test)
+  first_validation, first_test = np.searchsorted(corpus.original_runs(), [validation, test])
+  return int(first_validation), int(first_test)
+
+
 def split_runs(corpus: Corpus, config: SplitConfig) -> Split:
   """The runs of a whole corpus: the last groups for test, those before for validation, the others for training.
 
@@ -76,17 +98,10 @@ def split_runs(corpus: Corpus, config: SplitConfig) -> Split:
   """
   manifest = corpus.manifest
   check_complete(corpus)
-  # Of runs made elsewhere nobody knows what they share.
-  group = manifest.group_size if manifest.imported is None else 1
-
-  def begin_of_last(count: int, end: int) -> int:
-    return (end - count) // group * group
-
-  test = begin_of_last(config.test_runs, manifest.runs)
-  validation = begin_of_last(config.validation_runs, test)
+  _, group = _original(manifest)
   good = np.flatnonzero(sound(corpus, config.largest_weight))
   rejected = manifest.runs - len(good)
-  train, held, last = np.split(good, np.searchsorted(good, [max(validation, 0), max(test, 0)]))
+  train, held, last = np.split(good, np.searchsorted(good, held_out_from(corpus, config)))
   for name, part in (("training", train), ("validation", held), ("test", last)):
     if not len(part):
       raise CorpusError(

@@ -121,6 +121,16 @@ class Corpus:
     size = self.manifest.group_size
     return range(group * size, min((group + 1) * size, self.manifest.runs))
 
+  def original_runs(self) -> Int[np.ndarray, "run"]:
+    """The number of each run in the corpus that this one was cut from; its own where it is whole."""
+    cut = self.manifest.cut
+    return np.concatenate([np.arange(*part) for part in (cut["parts"] if cut else [[0, self.manifest.runs]])])
+
+  def original_groups(self, groups: Int[np.ndarray, "group"]) -> Int[np.ndarray, "group"]:
+    """The same of groups; by it a group has its random numbers."""
+    cut, size = self.manifest.cut, self.manifest.group_size
+    return self.original_runs()[groups * size] // (cut["group_size"] if cut else size)
+
   @contextlib.contextmanager
   def writing(self) -> Iterator[None]:
     """Nobody else writes the same groups meanwhile; CorpusError where somebody does. A killed process holds nothing.
@@ -257,6 +267,8 @@ class Corpus:
         remedy = "once it can be reached, the same command goes on"
       elif self.manifest.imported:
         remedy = "import it again"
+      elif self.manifest.cut:
+        remedy = "fetch it again"
       raise CorpusError(f"{self.path}: {first_line(error)}; {remedy}") from None
 
 

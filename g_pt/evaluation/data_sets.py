@@ -74,7 +74,7 @@ def drawn_sets(
   """The data sets of the first groups that the runs belong to."""
   if not count:
     return []
-  groups = corpus.groups_of(runs)[:count].tolist()
+  groups = corpus.original_groups(corpus.groups_of(runs)[:count]).tolist()
   drawn = jax.jit(functools.partial(model.task.data_of, model.data))
   of_each = ((group, jax.device_get(drawn(group_key(seed, group)))) for group in groups)
   return [one_set(model, f"{kind} set {group}", kind, data, networks, seed) for group, data in of_each]
