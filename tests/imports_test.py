@@ -56,6 +56,7 @@ ONLY_IMPORTERS = {
   "torch": ("interop/",),
   "lmdb": ("interop/",),
   "huggingface_hub": ("hub.py",),
+  "pyarrow": ("corpus/table.py",),
   "safetensors": ("interop/", "release.py"),
 }
 MESH_NAMES = {"AxisType", "Mesh", "NamedSharding", "PartitionSpec", "make_mesh", "shard_map"}

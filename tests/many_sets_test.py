@@ -11,7 +11,10 @@ import pytest
 from experiments.results import unseen_figure
 import g_pt
 from g_pt import config, provenance, stages, trained, workdir
+from g_pt.corpus import publish
+from g_pt.corpus.split import split_runs
 from g_pt.errors import ConfigError, UserError
+from g_pt.evaluation import data_sets
 from g_pt.job import Job
 from tests.stages_test import changed
 
@@ -260,3 +263,20 @@ def test_settings_for_one_data_set_are_refused(family_values, path, value, messa
 def test_commands_for_one_data_set_refuse_the_model(family_workdir):
   with pytest.raises(UserError, match="a G.pt of many data sets; in Python"):
     trained.load_for_one_set(family_workdir)
+
+
+def test_groups_of_a_cut_corpus_keep_their_data_sets(family_values, family_workdir, model, tmp_path):
+  """The corpora of other numbers of classes are inside, cut as well."""
+  publish.publish(publish.of_workdir(family_workdir), tmp_path / "cut", limit=240_000)
+  assert sum(file.stat().st_size for file in (tmp_path / "cut").rglob("*") if file.is_file()) <= 240_000
+  found = []
+  for place in (family_workdir / workdir.CORPUS, tmp_path / "cut"):
+    experiment = changed(family_values, "corpus.path", str(place))
+    job = Job(experiment, tmp_path)
+    assert all(one.open_corpus().manifest.complete for one in job.further)
+    opened = job.open_corpus()
+    test = split_runs(opened, experiment.split).test
+    found += data_sets.drawn_sets(model, opened, test, "test", 1, 1, experiment.seed)
+  whole, cut = found
+  assert opened.manifest.num_groups == 3 and whole.name == cut.name == "test set 5"
+  jax.tree.map(np.testing.assert_array_equal, cut.data, whole.data)
