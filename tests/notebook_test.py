@@ -9,6 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "experiments" / "notebooks").glob("*.ipynb"))
+# What each prints, and how many figures it shows.
+SHOWN = {"corpus": "64 runs of 16 checkpoints", "sample": "asked for", "unseen_data": "asked for"}
+FIGURES = {"corpus": 3}
+PLOTLY = "application/vnd.plotly.v1+json"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -21,5 +25,7 @@ def test_notebook_runs(path, smoke_workdir, family_workdir, monkeypatch):
   nbclient.NotebookClient(
     notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": os.fspath(path.parent)}}
   ).execute()
-  printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
-  assert "asked for" in printed
+  outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+  assert SHOWN[path.stem] in "".join(output.get("text", "") for output in outputs)
+  figures = [output for output in outputs if PLOTLY in output.get("data", {})]
+  assert len(figures) == FIGURES.get(path.stem, 0) and all(figure["data"][PLOTLY]["data"] for figure in figures)
