@@ -21,8 +21,10 @@ from tests.corpus.split_test import contents, write
 from tests.stages_test import changed
 
 CONFIG = SplitConfig(validation_runs=4, test_runs=4)
-# What mlcroissant reads JSON-LD with.
-CROISSANT_WARNS = pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")
+# Of what mlcroissant reads JSON-LD and tables by.
+CROISSANT_WARNS = pytest.mark.filterwarnings(
+  "ignore:ConjunctiveGraph is deprecated", "ignore:The inplace keyword in DataFrame.reset_index"
+)
 COMMAND = "python /home/somebody/main.py --config=x.py:smoke --config.seed=0 --workdir /home/somebody --stage=corpus"
 
 
