@@ -11,8 +11,11 @@ Claim: convolutions are generated like any other weights.
             Samples of different starts are 11.0 apart, hidden units matched, of one start 10.3, ends of
             runs 15.5; the cosine with the run's own way is 0.42. Samples lie 12.8 from the nearest
             training end (ends of unseen runs 13.1); of 16, 19 % are novel and performant (of unseen ends 44 %)
-  long      the same with `cifar10_loss.py:long --workdir=runs/cifar10_loss_long`: 512 runs of 5 epochs, and 4.3 million
-            weights. Not trained yet; on one H200 a step takes 22 ms alone
+  long      `cifar10_loss.py:long --workdir=runs/cifar10_loss_long`: 512 runs of 5 epochs, which end at 1.27 and
+            45.0 %, and 4.3 million weights. On one H200 with others beside: corpus 2.8 minutes, training 9. On fresh
+            networks: prompt alignment 0.942 (held-out images 0.939); one update at prompt 1.2 takes them from 2.31 to
+            1.383 (1.332 to 1.444; held-out 1.387, whole test set 1.385) and to 49.4 % error.
+            NOVELTY
 
 What limits it: what the model makes of training runs is no better than of unseen ones, so that it is the
 model, or its time, and not the corpus, whose nearest checkpoint has an alignment of 0.989. Alignment on validation runs
