@@ -41,6 +41,8 @@ EXPERIMENTS = (
   Experiment("mnist_error_long", "MNIST `:long`, test error", " %", {"update": "6 %"}),
   Experiment("cifar10_loss", "CIFAR-10, test loss"),
   Experiment("cifar10_error", "CIFAR-10, test error", " %", {"update": "51.2 %"}),
+  Experiment("cifar10_loss_long", "CIFAR-10 `:long`, test loss"),
+  Experiment("cifar10_error_long", "CIFAR-10 `:long`, test error", " %", {"update": "51.2 %"}),
   Experiment("cartpole_return", "Cartpole, mean return", published={"update": "439", "steps": "1,300 (Adam)"}),
 )
 
