@@ -16,6 +16,7 @@ uploads a folder that is there. The folder stays in either case.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import math
 from pathlib import Path
 import shlex
 from typing import Any
@@ -75,7 +76,7 @@ import g_pt, jax
 
 gpt = g_pt.load("{name}")
 network = gpt.init(jax.random.key(0))
-trained = gpt.sample(network, prompt={words.setting(gpt.metric.best_prompt)}, key=jax.random.key(1))
+trained = gpt.sample(network, prompt={words.setting(_prompt(gpt))}, key=jax.random.key(1))
 ```
 
 It knows networks of this one architecture and task, from initial weights like those of its corpus; a prompt beyond
@@ -91,6 +92,15 @@ Weights are kept in {content["bits"]} bits each.
 
 {_of_fresh(fresh.Fresh(**content["measured"]), metric)}
 {results}"""
+
+
+def _prompt(gpt: GPT) -> float:
+  """The best that can be asked for, in two digits, if it is not the task's own best prompt."""
+  learned, best = gpt.statistics.prompt_range, gpt.metric.best_prompt
+  if learned is None or gpt.metric.higher_is_better or best >= learned.low:
+    return best
+  digit = 10.0 ** (math.floor(math.log10(learned.low)) - 1)
+  return digit * math.ceil(learned.low / digit)
 
 
 def _of_fresh(found: fresh.Fresh, metric: str) -> str:

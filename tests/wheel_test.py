@@ -13,7 +13,7 @@ SOURCES = ("LICENSE", "README.md", "pyproject.toml", "setup.cfg")
 
 def run(*command, where, **variables):
   environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | variables
-  return subprocess.run(command, cwd=where, env=environment, check=True, capture_output=True, text=True).stdout
+  return subprocess.run(command, cwd=where, env=environment, check=True, capture_output=True, text=True)
 
 
 def test_the_first_lines_of_the_readme_train_a_network(tmp_path):
@@ -28,6 +28,7 @@ def test_the_first_lines_of_the_readme_train_a_network(tmp_path):
   run(*pip, "install", "--no-deps", f"--target={installed}", str(wheel), where=tmp_path)
   first = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
   lines = f"import g_pt; assert g_pt.__file__.startswith({str(installed)!r})\n{first[1]}"
-  printed = run(sys.executable, "-c", lines, where=tmp_path, PYTHONPATH=str(installed), JAX_PLATFORMS="cpu")
-  before, after = map(float, re.fullmatch(r"test loss (\S+) -> (\S+)\n", printed).groups())
+  found = run(sys.executable, "-c", lines, where=tmp_path, PYTHONPATH=str(installed), JAX_PLATFORMS="cpu")
+  assert not found.stderr
+  before, after = map(float, re.fullmatch(r"test loss (\S+) -> (\S+)\n", found.stdout).groups())
   assert before > 2 and after < 0.2

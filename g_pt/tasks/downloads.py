@@ -9,8 +9,6 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
-import pooch
-
 from g_pt import progress
 from g_pt.errors import UserError
 
@@ -49,6 +47,8 @@ def fetch(files: Mapping[str, Remote], folder: Path) -> None:
 
   Raises UserError, naming the address, where one cannot be had or is not what it should be.
   """
+  import pooch  # here, as it takes its time, and data are fetched once
+
   pooch.get_logger().setLevel(logging.WARNING)
   for name, file in files.items():
     try:
