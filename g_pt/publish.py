@@ -16,21 +16,18 @@ uploads a folder that is there. The folder stays in either case.
 from __future__ import annotations
 
 from collections.abc import Sequence
-import math
 from pathlib import Path
 import shlex
 from typing import Any
 
 import numpy as np
 
-from g_pt import command, hub, release, trained, workdir
+from g_pt import card, command, hub, release, trained, workdir
 from g_pt.errors import UserError
 from g_pt.evaluation import fresh
 from g_pt.gpt import GPT
 from g_pt.plugins import PLUGINS
-from g_pt.report import page, words
-
-_LICENCE = "apache-2.0"
+from g_pt.report import page
 
 
 def publish(directory: Path, out: Path, bits: int = 32, url: str | None = None) -> None:
@@ -41,11 +38,12 @@ def publish(directory: Path, out: Path, bits: int = 32, url: str | None = None) 
   """
   if out.exists() and (not out.is_dir() or any(out.iterdir())):
     raise UserError(f"--out: {out} is a file or holds some already; choose another folder")
-  found, gpt = trained.kept(directory), trained.load_for_one_set(directory)
-  made = {"made_by": _command(directory), "bits": bits, "measured": fresh.measure(gpt)._asdict()}
+  found, model = trained.kept(directory), trained.load(directory)
+  measured = fresh.measure(model)._asdict() if isinstance(model, GPT) else None  # a family has no data set of its own
+  made = {"made_by": _command(directory), "bits": bits, "measured": measured}
   content = found.content | {"config": _of_no_machine(found.content["config"])} | made
-  weights = {name: np.asarray(x) for name, x in trained.flat(gpt.weights).items()}
-  texts = {release.CARD: card(gpt, content, _results(directory, found.content["config"]), url or out.name)}
+  weights = {name: np.asarray(x) for name, x in trained.flat(model.weights).items()}
+  texts = {release.CARD: card.card(model, content, _results(directory, found.content["config"]), url or out.name)}
   if (report := directory / workdir.REPORT).exists():
     texts["report.html"] = report.read_text()
   for name, text in texts.items():
@@ -56,62 +54,6 @@ def publish(directory: Path, out: Path, bits: int = 32, url: str | None = None) 
 def _of_no_machine(values: dict[str, Any]) -> dict[str, Any]:
   """The configuration without the folders of whoever trained it."""
   return values | {"data_dir": None, "corpus": values["corpus"] | {"path": None}}
-
-
-def card(gpt: GPT, content: dict[str, Any], results: str, name: str) -> str:
-  """The model card: what it is, how it is used, what was measured and by which command it was made."""
-  task, metric = gpt.task.name, gpt.metric_name.replace("_", " ")
-  return f"""---
-license: {_LICENCE}
-library_name: g_pt
-tags: [weight-space-learning, learned-optimisation, diffusion]
----
-# G.pt on {task}, by {metric}
-
-From the weights of a network of the task `{task}` ({gpt.task.spec.size:,} parameters), its {metric} and the one that
-is asked for, it samples the weights of a network that has it: one sample trains an untrained network.
-
-```python
-import g_pt, jax
-
-gpt = g_pt.load("{name}")
-network = gpt.init(jax.random.key(0))
-trained = gpt.sample(network, prompt={words.setting(_prompt(gpt))}, key=jax.random.key(1))
-```
-
-It knows networks of this one architecture and task, from initial weights like those of its corpus; a prompt beyond
-those that it has seen is clipped to them.
-
-Made by
-
-    {content["made_by"]}
-
-Weights are kept in {content["bits"]} bits each.
-
-## What was measured
-
-{_of_fresh(fresh.Fresh(**content["measured"]), metric)}
-{results}"""
-
-
-def _prompt(gpt: GPT) -> float:
-  """The best that can be asked for, in two digits, if it is not the task's own best prompt."""
-  learned, best = gpt.statistics.prompt_range, gpt.metric.best_prompt
-  if learned is None or gpt.metric.higher_is_better or best >= learned.low:
-    return best
-  digit = 10.0 ** (math.floor(math.log10(learned.low)) - 1)
-  return digit * math.ceil(learned.low / digit)
-
-
-def _of_fresh(found: fresh.Fresh, metric: str) -> str:
-  """What anyone can measure again, in words."""
-  numbers = {name: words.number(value) for name, value in found._asdict().items()}
-  return (
-    f"On {fresh.NETWORKS} untrained networks that are in no corpus, as `g_pt.evaluation.fresh` measures it: prompt\n"
-    f"alignment is {found.alignment:.3f}, and one update takes them from a mean {metric} of {numbers['start']} to\n"
-    f"{numbers['one_update']}. Samples of different starts are {numbers['different_starts']} apart, hidden units "
-    f"matched, of one start\n{numbers['one_start']}."
-  )
 
 
 def _results(directory: Path, values: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ LAYERS = (
   ("plugins",),
   ("config", "provenance"),
   ("interop",),
-  ("job",),
+  ("job", "card"),
   ("one_set",),
   ("many_sets",),
   ("stages", "publish", "fetch"),

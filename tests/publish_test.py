@@ -16,6 +16,7 @@ import g_pt
 from g_pt import config, publish, release, stages, trained, workdir
 from g_pt.errors import UserError
 from g_pt.evaluation import fresh
+from g_pt.family_gpt import FamilyGPT
 from tests import hub_server
 from tests.end_to_end_test import PATIENCE
 
@@ -45,6 +46,10 @@ def released(evaluated, tmp_path_factory):
 def sampled(gpt):
   network = gpt.init(jax.random.key(0))
   return gpt.sample(network, gpt.statistics.prompt_range.low, key=jax.random.key(1), metric=2.0)
+
+
+def sampled_of_own(gpt):
+  return gpt.sample(gpt.init(jax.random.key(0)), 1.0, key=jax.random.key(1))
 
 
 def test_samples_of_a_release_are_those_of_its_workdir_to_the_last_bit(released, gpt):
@@ -96,6 +101,17 @@ def test_a_release_stands_alone(released, tmp_path):
   for name in (release.MODEL, release.CONFIG):
     shutil.copy(released / name, tmp_path)
   assert g_pt.load(tmp_path).task.name == "digits"
+
+
+def test_a_model_of_many_data_sets_is_released_as_well(family_workdir, tmp_path):
+  publish.publish(family_workdir, tmp_path / "out")
+  released, whole = g_pt.load(tmp_path / "out"), g_pt.load(family_workdir)
+  assert isinstance(released, FamilyGPT)
+  jax.tree.map(np.testing.assert_array_equal, released.weights, whole.weights)
+  images, labels = np.random.default_rng(0).integers(0, 256, (40, 8, 8)), np.arange(40) % 10
+  networks = (sampled_of_own(model.on(images, labels)) for model in (released, whole))
+  jax.tree.map(np.testing.assert_array_equal, *networks)
+  assert ".on(images, labels)" in (tmp_path / "out" / release.CARD).read_text()
 
 
 def test_what_is_there_is_not_written_over(evaluated, released):

@@ -1,0 +1,92 @@
+"""The card of a published model: Markdown behind a front matter that the Hugging Face hub reads."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from g_pt.corpus.statistics import PromptRange
+from g_pt.evaluation import fresh
+from g_pt.family_gpt import FamilyGPT
+from g_pt.gpt import GPT
+from g_pt.report import words
+from g_pt.tasks.base import Metric
+
+_LICENCE = "apache-2.0"
+_OF_ONE_SET = """From the weights of a network of the task `{task}` ({size:,} parameters), its {metric} and the one
+that is asked for, it samples the weights of a network that has it: one sample trains an untrained network.
+
+```python
+import g_pt, jax
+
+gpt = g_pt.load("{name}")
+network = gpt.init(jax.random.key(0))
+trained = gpt.sample(network, prompt={prompt}, key=jax.random.key(1))
+```
+
+It knows networks of this one architecture and task, from initial weights like those of its corpus; a prompt beyond
+those that it has seen is clipped to them."""
+_OF_MANY_SETS = """Told of a data set by its images and labels, and given the weights of a network (task `{task}`,
+{size:,} parameters), its {metric} and the one that is asked for, it samples the weights of a network that has it: one
+sample trains an untrained network for a data set that the model has never seen.
+
+```python
+import g_pt, jax
+
+gpt = g_pt.load("{name}").on(images, labels)  # of your own
+network = gpt.init(jax.random.key(0))
+trained = gpt.sample(network, prompt={prompt}, key=jax.random.key(1))
+```
+
+It knows networks of this one architecture, which see images as small grey squares, from initial weights like those of
+its corpus; a prompt beyond those that it has seen is clipped to them."""
+
+
+def card(model: GPT | FamilyGPT, content: dict[str, Any], results: str, name: str) -> str:
+  """What it is, how it is used, what was measured and by which command it was made; `name` is what `load` is given."""
+  metric = model.metric_name.replace("_", " ")
+  if isinstance(model, FamilyGPT):
+    text, learned = _OF_MANY_SETS, model.statistics.prompt_ranges[model.metric_name]
+  else:
+    text, learned = _OF_ONE_SET, model.statistics.prompt_range
+  prompt = words.setting(_prompt(model.task.metric(model.metric_name), learned))
+  text = text.format(task=model.task.name, size=model.task.spec.size, metric=metric, name=name, prompt=prompt)
+  measured = content["measured"] and _of_fresh(fresh.Fresh(**content["measured"]), metric)
+  return f"""---
+license: {_LICENCE}
+library_name: g_pt
+tags: [weight-space-learning, learned-optimisation, diffusion]
+---
+# G.pt on {model.task.name}, by {metric}
+
+{text}
+
+Made by
+
+    {content["made_by"]}
+
+Weights are kept in {content["bits"]} bits each.
+
+## What was measured
+
+{measured or ""}
+{results}"""
+
+
+def _prompt(metric: Metric, learned: PromptRange | None) -> float:
+  """The best that can be asked for, in two digits, if it is not the task's own best prompt."""
+  if learned is None or metric.higher_is_better or metric.best_prompt >= learned.low:
+    return metric.best_prompt
+  digit = 10.0 ** (math.floor(math.log10(learned.low)) - 1)
+  return digit * math.ceil(learned.low / digit)
+
+
+def _of_fresh(found: fresh.Fresh, metric: str) -> str:
+  """What anyone can measure again, in words."""
+  numbers = {name: words.number(value) for name, value in found._asdict().items()}
+  return (
+    f"On {fresh.NETWORKS} untrained networks that are in no corpus, as `g_pt.evaluation.fresh` measures it: prompt\n"
+    f"alignment is {found.alignment:.3f}, and one update takes them from a mean {metric} of {numbers['start']} to\n"
+    f"{numbers['one_update']}. Samples of different starts are {numbers['different_starts']} apart, hidden units "
+    f"matched, of one start\n{numbers['one_start']}."
+  )
