@@ -44,6 +44,7 @@ def get_config(variant: str = "default") -> ConfigDict:
   if variant == "long":
     config.model.width = 96
     config.train.update(steps=6000, checkpoint_every=2000, probe_every=0)
+    config.sample.update(steps=16, temperature=0.2)
   elif variant == "smoke":
     config.corpus.update(runs=32, checkpoints=5, group_size=8, validation_runs=8, test_runs=8)
     config.corpus.recipe.update(iterations=8, environments=8, horizon=16, episodes=4)
