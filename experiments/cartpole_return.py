@@ -20,7 +20,18 @@ What the sampled network computes, as a part of the loss or shown to the model, 
 difference at 500 steps. With preconditioning, diffusing parameters ends at an alignment of 0.85,
 the update at 0.78 (0.765 and 0.710 after 500 steps).
 
-`:long` is a wider model in three times the steps; it has not been trained yet.
+`cartpole_return.py:long --workdir=runs/cartpole_return_long` is a wider model in three times the steps: corpus 11
+minutes, training 2 hours with other programs beside. Prompt alignment 0.856 on test runs (median 0.939; 0.859 on
+training runs, 0.849 on held-out episodes); one of the 64 policies, which begins at a return of 375, has -2.2, and
+those 62 that begin below 150 have 0.906 in the mean. One update at prompt 500 ends at 497 (430 to 500; held-out 497).
+Samples of different starts are 9.4 apart, hidden units matched, ends of runs 9.8, of one start 0.2, as they are
+sampled nearly without noise; the cosine with the run's own way is 0.86; samples lie 9.3 from the nearest training
+end, as ends of unseen runs do. Means over policies are as prompted whatever the temperature, what differs is how far
+single ones are off. On 32 validation runs, in 16 steps stopped at 0.4: alignment 0.890 at temperature 0, 0.891 at
+0.2, 0.852 at 0.5; in 8 steps 0.890 at 0 and 0.817 at 0.7, in 32 at 0 0.892; stopped at 0.2 and 0.6 0.886 and 0.890.
+Training is no longer what it lacks: alignment at 0.7 was 0.77, 0.79, 0.82, 0.82, 0.85 and 0.85 after each 1,000
+steps.
+
 `:paper` is the published model and scale; `:smoke` runs every stage in seconds.
 """
 

@@ -44,6 +44,7 @@ EXPERIMENTS = (
   Experiment("cifar10_loss_long", "CIFAR-10 `:long`, test loss"),
   Experiment("cifar10_error_long", "CIFAR-10 `:long`, test error", " %", {"update": "51.2 %"}),
   Experiment("cartpole_return", "Cartpole, mean return", published={"update": "439", "steps": "1,300 (Adam)"}),
+  Experiment("cartpole_return_long", "Cartpole `:long`, mean return", published={"update": "439"}),
 )
 
 
