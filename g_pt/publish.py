@@ -58,9 +58,10 @@ def _of_no_machine(values: dict[str, Any]) -> dict[str, Any]:
 
 def _results(directory: Path, values: dict[str, Any]) -> str:
   """The summary of the evaluations that are there, perhaps none."""
-  if workdir.read_json(directory / workdir.SUMMARY) is None:
+  found = workdir.read_json(directory / workdir.SUMMARY)
+  if found is None:
     return ""
-  sections = {name: plugin.section for name, plugin in PLUGINS.items() if name in values["evaluate"]["experiments"]}
+  sections = {name: plugin.section for name, plugin in PLUGINS.items() if name in found}
   return f"\n```\n{page.summary_text(directory, values, sections).rstrip()}\n```\n"
 
 
