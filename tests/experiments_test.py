@@ -37,7 +37,8 @@ def test_every_variant_is_a_whole_configuration(name, variant):
 def test_a_long_variant_is_more_of_the_default(name):
   long, default = (config.parse(values_of(name, variant)) for variant in ("long", "default"))
   assert long.train.steps > default.train.steps and long.model.width > default.model.width
-  assert (long.task, long.metric, long.sample) == (default.task, default.metric, default.sample)
+  assert (long.task, long.metric, long.sample.sampler) == (default.task, default.metric, default.sample.sampler)
+  assert long.sample.steps >= default.sample.steps
 
 
 @pytest.mark.parametrize("variant", ["default", "mnist_size", "smoke", "alone"])

