@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from pathlib import Path
 import sys
 from typing import Any, NoReturn
 
@@ -28,3 +29,9 @@ def run(main: Callable[[Sequence[str]], None], name: str) -> NoReturn:
     print(f"{name}: {error}", file=sys.stderr)
     sys.exit(2)
   sys.exit(0)
+
+
+def refuse_filled(out: Path) -> None:
+  """UserError where `--out` is no folder that something new can be written to."""
+  if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    raise UserError(f"--out: {out} is a file or holds some already; choose another folder")

@@ -36,8 +36,7 @@ def publish(directory: Path, out: Path, bits: int = 32, url: str | None = None) 
   The card says that `g_pt.load(url)` opens it; None: by the folder's own name. Raises UserError where there is no
   trained model, or none of its data, or where `out` holds something.
   """
-  if out.exists() and (not out.is_dir() or any(out.iterdir())):
-    raise UserError(f"--out: {out} is a file or holds some already; choose another folder")
+  command.refuse_filled(out)
   found, model = trained.kept(directory), trained.load(directory)
   measured = fresh.measure(model)._asdict() if isinstance(model, GPT) else None  # a family has no data set of its own
   made = {"made_by": _command(directory), "bits": bits, "measured": measured}

@@ -79,8 +79,7 @@ def publish(source: Source, out: Path, limit: int | None = None, url: str | None
   Raises UserError where the corpus is missing, unfinished, damaged or not to be split
   so, where a cut cannot be so small, or where `out` holds something or cannot be written.
   """
-  if out.exists() and (not out.is_dir() or any(out.iterdir())):
-    raise UserError(f"--out: {out} is a file or holds some already; choose another folder")
+  command.refuse_filled(out)
   corpora = {"": Corpus.open(source.place)} | {name: _inside(source.place, name) for name in _further(source.place)}
   for corpus in corpora.values():
     check_complete(corpus)
