@@ -12,7 +12,7 @@ Claim: convolutions are generated like any other weights.
             runs 15.5; the cosine with the run's own way is 0.42. Samples lie 12.8 from the nearest
             training end (ends of unseen runs 13.1); of 16, 19 % are novel and performant (of unseen ends 44 %)
   long      `cifar10_loss.py:long --workdir=runs/cifar10_loss_long`: 512 runs of 5 epochs, which end at 1.27 and
-            45.0 %, and 4.3 million weights. On one H200 with others beside: corpus 2.8 minutes, training 9. Prompt
+            45.0 %, and 4.3 million weights. On one H200 with others beside: corpus 2.7 minutes, training 9. Prompt
             alignment 0.968 on test runs (0.987 on training runs, 0.966 on held-out images); one update at prompt 1.2
             takes fresh networks from 2.31 to 1.40 (1.36 to 1.54; held-out 1.41, whole test set 1.40) and to 50.2 %
             error. Samples of different starts are 15.0 apart, hidden units matched, of one start 8.1, ends of runs
