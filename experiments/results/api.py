@@ -1,7 +1,8 @@
 """The page of the public functions and classes, from their docstrings.
 
-    python -m experiments.results.api            # writes docs/api.md
-    python -m experiments.results.api --check    # ends with 1 where it is not what the code says
+  command   python -m experiments.results.api [--check]
+
+It is docs/api.md. `--check` writes nothing and fails where that is not what the code says.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import dataclasses
 import functools
 import inspect
 from pathlib import Path
-import sys
 from typing import Any
 
-from g_pt import family_gpt, gpt, publish, trained
+from g_pt import command, family_gpt, gpt, publish, trained, workdir
 from g_pt.corpus.store import Corpus
+from g_pt.errors import UserError
 from g_pt.evaluation import fresh
 from g_pt.tasks import base
 
@@ -108,14 +109,15 @@ def _signature(function: Callable[..., Any]) -> str:
   return str(signature.replace(parameters=kept)).replace("'", "")
 
 
-def main(arguments: Sequence[str]) -> int:
-  """Writes the page, or says whether it is as the code has it."""
-  text = page()
-  if "--check" in arguments:
-    return 0 if PAGE.exists() and PAGE.read_text() == text else 1
-  PAGE.write_text(text)
-  return 0
+def main(arguments: Sequence[str]) -> None:
+  parser = command.Parser(description=__doc__, prog="python -m experiments.results.api")
+  parser.add_argument("--check", action="store_true", help="only say whether docs/api.md is up to date")
+  check, text = parser.parse_args(arguments).check, page()
+  if check and (not PAGE.exists() or PAGE.read_text() != text):
+    raise UserError("docs/api.md: not what the docstrings say; python -m experiments.results.api")
+  if not check:
+    workdir.write_bytes(PAGE, text.encode())
 
 
 if __name__ == "__main__":
-  sys.exit(main(sys.argv[1:]))
+  command.run(main, "api")
