@@ -3,63 +3,54 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import Any
 
+from g_pt import words
+from g_pt.corpus.about import LICENCE
 from g_pt.corpus.statistics import PromptRange
 from g_pt.evaluation import fresh
 from g_pt.family_gpt import FamilyGPT
 from g_pt.gpt import GPT
-from g_pt.report import words
 from g_pt.tasks.base import Metric
 
-_LICENCE = "apache-2.0"
 _OF_ONE_SET = """From the weights of a network of the task `{task}` ({size:,} parameters), its {metric} and the one
-that is asked for, it samples the weights of a network that has it: one sample trains an untrained network.
-
-```python
-import g_pt, jax
-
-gpt = g_pt.load("{name}")
-network = gpt.init(jax.random.key(0))
-trained = gpt.sample(network, prompt={prompt}, key=jax.random.key(1))
-```
-
-It knows networks of this one architecture and task, from initial weights like those of its corpus; a prompt beyond
-those that it has seen is clipped to them."""
+that is asked for, it samples the weights of a network that has it: one sample trains an untrained network."""
 _OF_MANY_SETS = """Told of a data set by its images and labels, and given the weights of a network (task `{task}`,
 {size:,} parameters), its {metric} and the one that is asked for, it samples the weights of a network that has it: one
-sample trains an untrained network for a data set that the model has never seen.
-
-```python
-import g_pt, jax
-
-gpt = g_pt.load("{name}").on(images, labels)  # of your own
-network = gpt.init(jax.random.key(0))
-trained = gpt.sample(network, prompt={prompt}, key=jax.random.key(1))
-```
-
-It knows networks of this one architecture, which see images as small grey squares, from initial weights like those of
-its corpus; a prompt beyond those that it has seen is clipped to them."""
+sample trains an untrained network for a data set that the model has never seen."""
+_LIMITS = """It knows networks of this one architecture, {known}, which begin
+at weights like those of its corpus. A prompt beyond those that it has seen is clipped to them. One model was
+measured, trained once from one seed; another processor makes another one of the same command."""
 
 
 def card(model: GPT | FamilyGPT, content: dict[str, Any], results: str, name: str) -> str:
   """What it is, how it is used, what was measured and by which command it was made; `name` is what `load` is given."""
-  metric = model.metric_name.replace("_", " ")
+  metric, opened = model.metric_name.replace("_", " "), f'g_pt.load("{name}")'
   if isinstance(model, FamilyGPT):
     text, learned = _OF_MANY_SETS, model.statistics.prompt_ranges[model.metric_name]
+    opened, told = f"{opened}.on(images, labels)  # of your own", f", told of {fresh.TOLD}"
+    known = "which see images as small grey squares"
   else:
-    text, learned = _OF_ONE_SET, model.statistics.prompt_range
+    text, learned, told = _OF_ONE_SET, model.statistics.prompt_range, ""
+    known = "trained on this one data set or environment"
   prompt = words.setting(_prompt(model.task.metric(model.metric_name), learned))
-  text = text.format(task=model.task.name, size=model.task.spec.size, metric=metric, name=name, prompt=prompt)
-  measured = content["measured"] and _of_fresh(fresh.Fresh(**content["measured"]), metric)
   return f"""---
-license: {_LICENCE}
+license: {LICENCE}
 library_name: g_pt
 tags: [weight-space-learning, learned-optimisation, diffusion]
 ---
 # G.pt on {model.task.name}, by {metric}
 
-{text}
+{text.format(task=model.task.name, size=model.task.spec.size, metric=metric)}
+
+```python
+import g_pt, jax
+
+gpt = {opened}
+network = gpt.init(jax.random.key(0))
+trained = gpt.sample(network, prompt={prompt}, key=jax.random.key(1))
+```
 
 Made by
 
@@ -69,8 +60,16 @@ Weights are kept in {content["bits"]} bits each.
 
 ## What was measured
 
-{measured or ""}
-{results}"""
+{_of_fresh(fresh.Fresh(**content["measured"]), metric, told)}
+{results}
+## Limits
+
+{_LIMITS.format(known=known)}
+
+## Licence
+
+Apache-2.0, of the weights and of the numbers beside them.
+"""
 
 
 def _prompt(metric: Metric, learned: PromptRange | None) -> float:
@@ -81,12 +80,13 @@ def _prompt(metric: Metric, learned: PromptRange | None) -> float:
   return digit * math.ceil(learned.low / digit)
 
 
-def _of_fresh(found: fresh.Fresh, metric: str) -> str:
-  """What anyone can measure again, in words."""
+def _of_fresh(found: fresh.Fresh, metric: str, told: str) -> str:
+  """What anyone can measure again, in words; `told`: of which data set, where there are many."""
   numbers = {name: words.number(value) for name, value in found._asdict().items()}
-  return (
-    f"On {fresh.NETWORKS} untrained networks that are in no corpus, as `g_pt.evaluation.fresh` measures it: prompt\n"
-    f"alignment is {found.alignment:.3f}, and one update takes them from a mean {metric} of {numbers['start']} to\n"
-    f"{numbers['one_update']}. Samples of different starts are {numbers['different_starts']} apart, hidden units "
-    f"matched, of one start\n{numbers['one_start']}."
+  text = (
+    f"On {fresh.NETWORKS} untrained networks that are in no corpus{told}, as `g_pt.evaluation.fresh` measures it: "
+    f"prompt alignment is {found.alignment:.3f}, and one update takes them from a mean {metric} of {numbers['start']} "
+    f"to {numbers['one_update']}. Samples of different starts are {numbers['different_starts']} apart, hidden units "
+    f"matched, of one start {numbers['one_start']}."
   )
+  return textwrap.fill(text, 120)

@@ -25,7 +25,6 @@ import numpy as np
 from g_pt import card, command, hub, release, trained, workdir
 from g_pt.errors import UserError
 from g_pt.evaluation import fresh
-from g_pt.gpt import GPT
 from g_pt.plugins import PLUGINS
 from g_pt.report import page
 
@@ -38,7 +37,7 @@ def publish(directory: Path, out: Path, bits: int = 32, url: str | None = None) 
   """
   command.refuse_filled(out)
   found, model = trained.kept(directory), trained.load(directory)
-  measured = fresh.measure(model)._asdict() if isinstance(model, GPT) else None  # a family has no data set of its own
+  measured = fresh.measure(model)._asdict()
   made = {"made_by": _command(directory), "bits": bits, "measured": measured}
   content = found.content | {"config": _of_no_machine(found.content["config"])} | made
   weights = {name: np.asarray(x) for name, x in trained.flat(model.weights).items()}

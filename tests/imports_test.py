@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "g_pt"
 
 # From the ground up: a module imports from lower lines and from its own package, never from a neighbour in its line.
 LAYERS = (
-  ("bootstrap", "chunks", "compilation_cache", "errors", "host_memory", "keys", "logs", "progress"),
+  ("bootstrap", "chunks", "compilation_cache", "errors", "host_memory", "keys", "logs", "progress", "words"),
   ("fields", "command", "hub"),
   ("parameters", "workdir", "sharding", "checkpointing"),
   ("processes", "release"),

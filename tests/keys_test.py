@@ -63,6 +63,7 @@ PATHS = (
   ("evaluate", "few_examples", "choosing"),
   ("evaluate", "fresh", NUMBER),
   ("fresh", "init"),
+  ("fresh", "data set"),
   ("fresh", "sample"),
   ("fresh", "one_start"),
   ("evaluate", "tuning", NUMBER),

@@ -111,7 +111,10 @@ def test_a_model_of_many_data_sets_is_released_as_well(family_workdir, tmp_path)
   images, labels = np.random.default_rng(0).integers(0, 256, (40, 8, 8)), np.arange(40) % 10
   networks = (sampled_of_own(model.on(images, labels)) for model in (released, whole))
   jax.tree.map(np.testing.assert_array_equal, *networks)
-  assert ".on(images, labels)" in (tmp_path / "out" / release.CARD).read_text()
+  text = (tmp_path / "out" / release.CARD).read_text()
+  assert ".on(images, labels)" in text and "told of digits" in text
+  measured = json.loads((tmp_path / "out" / release.CONFIG).read_text())["measured"]
+  assert fresh.measure(released)._asdict() == measured
 
 
 def test_what_is_there_is_not_written_over(evaluated, released):

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from experiments.results.collect import FOLDER
-from g_pt import workdir
-from g_pt.report import words
+from g_pt import words, workdir
 
 Summary = dict[str, Any]
 COLUMNS = {

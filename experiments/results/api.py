@@ -105,8 +105,24 @@ def _function(value: Any) -> Callable[..., Any] | None:
 def _signature(function: Callable[..., Any]) -> str:
   """As it is written, without `self`."""
   signature = inspect.signature(function)
-  kept = [parameter for name, parameter in signature.parameters.items() if name not in ("self", "cls")]
-  return str(signature.replace(parameters=kept)).replace("'", "")
+  kept = [
+    parameter.replace(annotation=_written(parameter.annotation))
+    for name, parameter in signature.parameters.items()
+    if name not in ("self", "cls")
+  ]
+  return str(signature.replace(parameters=kept, return_annotation=_written(signature.return_annotation)))
+
+
+class _Written(str):
+  """An annotation, which a signature shows without quotes around it."""
+
+  def __repr__(self) -> str:
+    return self.replace("'", '"')
+
+
+def _written(annotation: Any) -> Any:
+  """One that is not there stays that."""
+  return _Written(annotation) if isinstance(annotation, str) else annotation
 
 
 def main(arguments: Sequence[str]) -> None:

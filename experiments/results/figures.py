@@ -23,9 +23,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 import numpy as np
 
-from g_pt import command, workdir
+from g_pt import command, words, workdir
 from g_pt.errors import UserError
-from g_pt.report import marks, words
+from g_pt.report import marks
 from g_pt.report.axes import common_range
 from g_pt.report.base import View
 from g_pt.report.results import Evaluated, evaluations

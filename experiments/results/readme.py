@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 
 from experiments.results import answers, scaling, tpu, unseen
 from experiments.results.collect import FOLDER
-from g_pt import command, workdir
+from g_pt import command, words, workdir
 from g_pt.errors import UserError
-from g_pt.report import words
 from g_pt.tasks.base import SHARED_PARTS
 
 README = FOLDER.parents[1] / "README.md"

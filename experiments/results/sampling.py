@@ -19,7 +19,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from g_pt import command, config, trained, workdir
+from g_pt import command, config, trained, words, workdir
 from g_pt.corpus.split import split_runs
 from g_pt.errors import UserError
 from g_pt.evaluation import alignment
@@ -28,7 +28,6 @@ from g_pt.generator import SampleConfig
 from g_pt.gpt import GPT
 from g_pt.job import Job
 from g_pt.keys import stream
-from g_pt.report import words
 
 PROMPTS = 10  # a network
 

@@ -15,8 +15,7 @@ from experiments.results.collect import FOLDER, processor
 from experiments.sweeps import scaling
 from experiments.sweeps.base import short
 from experiments.sweeps.report import as_json
-from g_pt import command, workdir
-from g_pt.report import words
+from g_pt import command, words, workdir
 
 SWEEPS = {"digits": "digits, loss", "mnist": "MNIST, loss", "cifar10": "CIFAR-10, error"}
 _PREFIX = "sweep_"

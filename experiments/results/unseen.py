@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments.results.collect import FOLDER
-from g_pt import workdir
-from g_pt.report import words
+from g_pt import words, workdir
 
 NAMES = {"unseen_data": "8x8", "unseen_data_mnist_size": "28x28"}
 _KINDS = {"training": "sets of the corpus", "test": "unseen mixes"}

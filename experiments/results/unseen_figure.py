@@ -19,8 +19,8 @@ import numpy as np
 from experiments.results import figures
 from experiments.results.unseen import OF_FEW
 from experiments.sweeps import unseen
-from g_pt import command, workdir
-from g_pt.report import axes, marks, words
+from g_pt import command, words, workdir
+from g_pt.report import axes, marks
 from g_pt.report.axes import common_range
 
 _NAMES = {"fashion_mnist": "Fashion-MNIST", "letters": "letters from fonts"}

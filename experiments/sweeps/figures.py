@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 
 from experiments.sweeps.base import Published, short
 from experiments.sweeps.scaling import Fitted, Study, X, abscissae
-from g_pt.report import marks, words
+from g_pt import words
+from g_pt.report import marks
 from g_pt.report.base import Section
 
 

@@ -15,8 +15,8 @@ from typing import Any
 from experiments.sweeps import scaling
 from experiments.sweeps.figures import sections
 from experiments.sweeps.scaling import Fitted, Row, Study
-from g_pt import command, workdir
-from g_pt.report import markup, page, table, words
+from g_pt import command, words, workdir
+from g_pt.report import markup, page, table
 from g_pt.report.base import Key, Table
 
 TABLE = "report/table.json"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from g_pt import tasks
+from g_pt import tasks, words
 from g_pt.corpus.manifest import Manifest
 from g_pt.corpus.split import SplitConfig
 from g_pt.corpus.table import REJECTED
@@ -76,18 +76,14 @@ def label(manifest: Manifest, metric: str) -> str:
   return found.replace("test", "train", 1) if metric.startswith("train_") else found
 
 
-def count(value: int, noun: str) -> str:
-  return f"{value:,} {noun}{'' if value == 1 else 's'}"
-
-
 def summary(about: About) -> str:
   """What it is, in two or three sentences."""
   manifest = about.manifest
   size = index(manifest)["size"]
   metrics = ", ".join(label(manifest, name) for name in manifest.metrics)
   text = (
-    f"Checkpoints of {count(manifest.runs, 'training run')} of networks of one architecture ({size:,} parameters, "
-    f"task {manifest.task}), {manifest.checkpoints} of each run, from its initial to its last parameters: "
+    f"Checkpoints of {words.plural(manifest.runs, 'training run')} of networks of one architecture ({size:,} "
+    f"parameters, task {manifest.task}), {manifest.checkpoints} of each run, from its initial to its last parameters: "
     f"{manifest.runs * manifest.checkpoints:,} networks. Of each is recorded: {metrics}."
   )
   return f"{text} {of_cut(manifest)}".rstrip()
@@ -115,8 +111,8 @@ def made(manifest: Manifest) -> str:
   spaced = "at random steps" if settings["save_points"] == "uniform" else "evenly in the logarithm of the step"
   size = (manifest.cut or {"group_size": manifest.group_size})["group_size"]
   return (
-    f"Each run starts at random parameters of its own and follows one recipe. Groups of {count(size, 'run')} share "
-    f"{shared}. Checkpoints are kept {spaced}, the initial and the last parameters among them. The seed is "
+    f"Each run starts at random parameters of its own and follows one recipe. Groups of {words.plural(size, 'run')} "
+    f"share {shared}. Checkpoints are kept {spaced}, the initial and the last parameters among them. The seed is "
     f"{settings['seed']}; libraries: {', '.join(f'{name} {value}' for name, value in manifest.versions.items())}."
   )
 

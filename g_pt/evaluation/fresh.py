@@ -11,10 +11,13 @@ import numpy as np
 from g_pt.evaluation import alignment
 from g_pt.evaluation.base import Recorded
 from g_pt.evaluation.recitation import mean_distance
+from g_pt.family_gpt import FamilyGPT
 from g_pt.gpt import GPT
 from g_pt.keys import stream
 
 NETWORKS, PROMPTS = 16, 10  # a prompt of each network is one sample
+TOLD = "digits"  # the data set that a model of many is told of: scikit-learn's, which is always there
+CLASSES = 10  # that it has
 
 
 class Fresh(NamedTuple):
@@ -27,8 +30,9 @@ class Fresh(NamedTuple):
   one_start: float  # and of one network; as far apart if networks are not learned by heart
 
 
-def measure(gpt: GPT) -> Fresh:
-  """A G.pt on NETWORKS untrained networks; the same networks and noise whenever it is asked."""
+def measure(model: GPT | FamilyGPT) -> Fresh:
+  """A G.pt on NETWORKS untrained networks, one of many data sets told of TOLD; always the same networks and noise."""
+  gpt = model if isinstance(model, GPT) else _told(model)
   keys = jax.random.split(stream(0, "fresh", "init"), NETWORKS)
   theta = jnp.stack([gpt.task.spec.flatten(gpt.init(key)) for key in keys])
   starts = Recorded(theta, gpt.evaluate(theta)[gpt.metric_name])
@@ -45,3 +49,9 @@ def measure(gpt: GPT) -> Fresh:
     mean_distance(gpt.task.spec, best),
     mean_distance(gpt.task.spec, np.asarray(of_one)),
   )
+
+
+def _told(model: FamilyGPT) -> GPT:
+  """Its G.pt of TOLD, with the same images whenever it is asked."""
+  model = model.for_classes(min(model.classes, CLASSES))
+  return model.on_set(jax.device_get(model.whole(TOLD, stream(0, "fresh", "data set"))))

@@ -18,9 +18,9 @@ from jaxtyping import Float
 import numpy as np
 import plotly.graph_objects as go
 
-from g_pt import command, workdir
+from g_pt import command, words, workdir
 from g_pt.errors import UserError
-from g_pt.report import marks, markup, page, results, words
+from g_pt.report import marks, markup, page, results
 from g_pt.report.base import Section, Table, View
 from g_pt.report.markup import Part
 from g_pt.report.results import Evaluated

@@ -9,9 +9,9 @@ import platform
 import shlex
 from typing import Any
 
-from g_pt import workdir
+from g_pt import words, workdir
 from g_pt.errors import UserError
-from g_pt.report import film, markup, results, table, words
+from g_pt.report import film, markup, results, table
 from g_pt.report.base import Section, SectionPlugin, Table, View
 from g_pt.report.markup import Part
 from g_pt.report.results import Evaluated

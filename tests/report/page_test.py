@@ -13,9 +13,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from g_pt import workdir
+from g_pt import words, workdir
 from g_pt.errors import UserError
-from g_pt.report import marks, page, words
+from g_pt.report import marks, page
 from g_pt.report.base import Film, Key, Section, Table
 
 

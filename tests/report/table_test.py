@@ -2,7 +2,8 @@
 
 import pytest
 
-from g_pt.report import page, table, words
+from g_pt import words
+from g_pt.report import page, table
 from g_pt.report.base import Table
 
 

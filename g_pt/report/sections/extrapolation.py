@@ -8,7 +8,8 @@ from jaxtyping import Float
 import numpy as np
 import plotly.graph_objects as go
 
-from g_pt.report import axes, marks, words
+from g_pt import words
+from g_pt.report import axes, marks
 from g_pt.report.base import Key, Section, Table, View
 from g_pt.report.results import Evaluated
 from g_pt.tasks.base import Metric

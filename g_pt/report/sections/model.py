@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from g_pt.report import words
+from g_pt import words
 from g_pt.report.base import Key, Section, Table, View
 from g_pt.report.results import Evaluated
 

@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 import numpy as np
 import plotly.graph_objects as go
 
-from g_pt.report import axes, marks, published, words
+from g_pt import words
+from g_pt.report import axes, marks, published
 from g_pt.report.base import Key, Section, Table, View
 from g_pt.report.results import Evaluated
 from g_pt.tasks.base import Metric

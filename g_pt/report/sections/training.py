@@ -8,7 +8,8 @@ from jaxtyping import Float, Int
 import numpy as np
 import plotly.graph_objects as go
 
-from g_pt.report import marks, words
+from g_pt import words
+from g_pt.report import marks
 from g_pt.report.base import Section, View
 from g_pt.report.results import Evaluated, Training
 from g_pt.report.sections.alignment import unmoved_score

@@ -8,7 +8,8 @@ from jaxtyping import Float, UInt8
 import numpy as np
 import plotly.graph_objects as go
 
-from g_pt.report import film, marks, words
+from g_pt import words
+from g_pt.report import film, marks
 from g_pt.report.base import Film, Key, Section, Table, View
 from g_pt.report.results import Evaluated
 from g_pt.tasks.base import SHARED_PARTS
