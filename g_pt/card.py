@@ -25,7 +25,10 @@ measured, trained once from one seed; another processor makes another one of the
 
 
 def card(model: GPT | FamilyGPT, content: dict[str, Any], results: str, name: str) -> str:
-  """What it is, how it is used, what was measured and by which command it was made; `name` is what `load` is given."""
+  """What it is, how it is used, what was measured and by which command it was made.
+
+  `results` is the summary of its evaluations, perhaps empty; `name` is what `load` is given.
+  """
   metric, opened = model.metric_name.replace("_", " "), f'g_pt.load("{name}")'
   if isinstance(model, FamilyGPT):
     text, learned = _OF_MANY_SETS, model.statistics.prompt_ranges[model.metric_name]
@@ -61,7 +64,7 @@ Weights are kept in {content["bits"]} bits each.
 ## What was measured
 
 {_of_fresh(fresh.Fresh(**content["measured"]), metric, told)}
-{results}
+{_tables(results, content["bits"])}
 ## Limits
 
 {_LIMITS.format(known=known)}
@@ -70,6 +73,14 @@ Weights are kept in {content["bits"]} bits each.
 
 Apache-2.0, of the weights and of the numbers beside them.
 """
+
+
+def _tables(results: str, bits: int) -> str:
+  """The summary of the evaluations as a block, where there is one."""
+  if not results:
+    return ""
+  rounded = "" if bits == 32 else f"\nThese were measured before weights were rounded to {bits} bits:\n"
+  return f"{rounded}\n```\n{results.rstrip()}\n```\n"
 
 
 def _prompt(metric: Metric, learned: PromptRange | None) -> float:

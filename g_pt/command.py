@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
 from pathlib import Path
+import shlex
 import sys
+import tempfile
 from typing import Any, NoReturn
 
-from g_pt.errors import UserError
+from g_pt.errors import UserError, first_line
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,7 +34,54 @@ def run(main: Callable[[Sequence[str]], None], name: str) -> NoReturn:
   sys.exit(0)
 
 
-def refuse_filled(out: Path) -> None:
-  """UserError where `--out` is no folder that something new can be written to."""
-  if out.exists() and (not out.is_dir() or any(out.iterdir())):
-    raise UserError(f"--out: {out} is a file or holds some already; choose another folder")
+@contextlib.contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+  """A folder to write to, which is at `--out` once all is written; where that fails, nothing is there.
+
+  Raises UserError where something is there already, or nothing can be written.
+  """
+  if out.exists():
+    raise UserError(f"--out: {out} is there already; name a new folder")
+  final = out.absolute()
+  try:
+    final.parent.mkdir(parents=True, exist_ok=True)
+    # Beside it: what is on the same disk is renamed at once. The names of both are the same.
+    with tempfile.TemporaryDirectory(prefix=".", dir=final.parent, ignore_cleanup_errors=True) as beside:
+      folder = Path(beside) / final.name
+      folder.mkdir()
+      yield folder
+      folder.rename(final)
+  except OSError as error:
+    raise UserError(f"--out: {out} cannot be written: {first_line(error)}") from None
+
+
+# Flags of `main.py` that tell of a machine, not of what is made.
+_OF_A_MACHINE = ("stage", "workdir", "data_from", "config.data_dir", "config.corpus.path")
+_OF_A_JOB = ("coordinator", "processes", "process", "join_timeout")
+_SWITCHES = ("multihost", "nomultihost")
+
+
+def flags_of(text: str) -> list[str] | None:
+  """Those of a command that ran `main.py`, without what tells of the machine; None where it ran something else."""
+  parts = shlex.split(text)
+  start = next((place for place, part in enumerate(parts) if Path(part).name == "main.py"), None)
+  if start is None:
+    return None
+  kept, rest = [], iter(parts[start + 1 :])
+  for part in rest:
+    flag, equals, value = part.partition("=")
+    name = flag.lstrip("-")
+    if name == "config":
+      kept.append(f"--config={_in_a_checkout(value if equals else next(rest, ''))}")
+    elif name in (*_OF_A_MACHINE, *_OF_A_JOB):
+      if not equals:
+        next(rest, None)
+    elif name not in _SWITCHES:
+      kept.append(part)
+  return kept
+
+
+def _in_a_checkout(file: str) -> str:
+  """An experiment as it is named there; one of elsewhere by its name alone."""
+  parts = Path(file).parts
+  return "/".join(parts[parts.index("experiments") :]) if "experiments" in parts else Path(file).name

@@ -37,14 +37,27 @@ def refuse_other_training(directory: Path, values: dict[str, Any]) -> dict[str, 
   found = workdir.read_json(directory / workdir.TRAINED)
   if found is None:
     raise UserError(f"{directory / workdir.TRAINED}: missing; run --stage=train")
-  if "imported" in found:  # trained elsewhere, on another corpus
-    wanted, made = ({name: config[name] for name in _OF_WEIGHTS} for config in (values, found["config"]))
-  else:
-    wanted, made = training_settings(values), training_settings(found["config"])
-  lines = workdir.differences(wanted, made)
+  lines = workdir.differences(_of_model(values, found), _of_model(found["config"], found))
   if lines:
     raise UserError(f"{directory} was made under other settings: {'; '.join(lines)}; choose another --workdir")
   return found
+
+
+def _of_model(values: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+  """Those that the model of a `train.json` depends on."""
+  if "imported" in found:  # trained elsewhere, on another corpus
+    return {name: values[name] for name in _OF_WEIGHTS}
+  return training_settings(values)
+
+
+def refuse_results_of_another(file: Path, settings: dict[str, Any], found: dict[str, Any]) -> None:
+  """UserError where an evaluation, of these settings, is not of the model of a `train.json`, or samples otherwise."""
+  both = found["config"], settings
+  of_sample = ({"sample": values["sample"]} if "sample" in settings else {} for values in both)
+  lines = workdir.differences(*(_of_model(values, found) | sampled for values, sampled in zip(both, of_sample)))
+  if lines:
+    remedy = f"remove {file.name} and run --stage=evaluate, or --stage=train under the settings that are wanted"
+    raise UserError(f"{file} is not of this model: {'; '.join(lines)}; {remedy}")
 
 
 def refuse_other_evaluation(file: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:

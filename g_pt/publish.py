@@ -17,36 +17,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+import re
 import shlex
+import shutil
+import tempfile
 from typing import Any
 
 import numpy as np
 
-from g_pt import card, command, hub, release, trained, workdir
+from g_pt import card, command, hub, provenance, release, trained, workdir
 from g_pt.errors import UserError
 from g_pt.evaluation import fresh
 from g_pt.plugins import PLUGINS
-from g_pt.report import page
+from g_pt.report import page, results
+
+REPORT = "report.html"
 
 
-def publish(directory: Path, out: Path, bits: int = 32, url: str | None = None) -> None:
+def publish(directory: Path, out: Path, bits: int = 32) -> None:
   """Writes a release of a workdir's model, with its card, to a new folder; a weight is kept in one of `release.BITS`.
 
-  The card says that `g_pt.load(url)` opens it; None: by the folder's own name. Raises UserError where there is no
-  trained model, or none of its data, or where `out` holds something.
+  Raises UserError where there is no model that is trained to its end, or none of its data, where it was evaluated
+  under other settings, and where `out` is there already or cannot be written.
   """
-  command.refuse_filled(out)
-  found, model = trained.kept(directory), trained.load(directory)
-  measured = fresh.measure(model)._asdict()
-  made = {"made_by": _command(directory), "bits": bits, "measured": measured}
-  content = found.content | {"config": _of_no_machine(found.content["config"])} | made
-  weights = {name: np.asarray(x) for name, x in trained.flat(model.weights).items()}
-  texts = {release.CARD: card.card(model, content, _results(directory, found.content["config"]), url or out.name)}
-  if (report := directory / workdir.REPORT).exists():
-    texts["report.html"] = report.read_text()
-  for name, text in texts.items():
-    workdir.write_bytes(out / name, text.encode())
-  release.write(out, release.Release(content, found.arrays(), weights), bits)
+  with command.new_folder(out) as folder:
+    found = _finished(directory)
+    given, values = found.content["config"], _of_no_machine(found.content["config"])
+    made_by = _made_by(directory, found.content)
+    content = found.content | {"config": values, "made_by": made_by, "bits": bits}
+    evaluated = _evaluated(directory, found.content)
+    weights = {name: np.asarray(x) for name, x in trained.flat(trained.load(directory).weights).items()}
+    release.write(folder, release.Release(content, found.arrays(), weights), bits)
+    model = trained.load(folder, given.get("data_dir"))
+    content["measured"] = fresh.measure(model)._asdict()  # of the weights that are given away
+    workdir.write_json(folder / release.CONFIG, content)
+    text = ""
+    if evaluated:
+      text = page.summary_text(directory, values, evaluated)
+      workdir.write_bytes(folder / REPORT, page.draw(directory, values, evaluated, made_by).content)
+    workdir.write_bytes(folder / release.CARD, card.card(model, content, text, f"./{out.name}").encode())
+
+
+def _finished(directory: Path) -> trained.Kept:
+  """A workdir's model; UserError where it is a release, or not trained to its end."""
+  if release.holds_one(directory):
+    raise UserError(f"--workdir: {directory} is a release already; --out={directory} --push=OWNER/NAME uploads it")
+  found = trained.kept(directory)
+  trained.training_seconds(directory, found.content["config"]["train"]["steps"])
+  return found
 
 
 def _of_no_machine(values: dict[str, Any]) -> dict[str, Any]:
@@ -54,30 +72,42 @@ def _of_no_machine(values: dict[str, Any]) -> dict[str, Any]:
   return values | {"data_dir": None, "corpus": values["corpus"] | {"path": None}}
 
 
-def _results(directory: Path, values: dict[str, Any]) -> str:
-  """The summary of the evaluations that are there, perhaps none."""
-  found = workdir.read_json(directory / workdir.SUMMARY)
-  if found is None:
-    return ""
-  sections = {name: plugin.section for name, plugin in PLUGINS.items() if name in found}
-  return f"\n```\n{page.summary_text(directory, values, sections).rstrip()}\n```\n"
+def _evaluated(directory: Path, content: dict[str, Any]) -> dict[str, Any]:
+  """Sections of the evaluations that are there, perhaps none; UserError where one is of another model."""
+  if not (directory / workdir.SUMMARY).exists():
+    return {}
+  found = results.evaluations(directory, PLUGINS)
+  for one in found.values():
+    provenance.refuse_results_of_another(one.file, one.settings, content)
+  return {name: PLUGINS[name].section for name in found}
 
 
-def _command(directory: Path) -> str:
-  """What made it, whatever stage came last."""
+def _made_by(directory: Path, content: dict[str, Any]) -> str:
+  """The command that made it, whatever stage came last."""
+  if "imported" in content:
+    return f"an import of published weights ({content['imported']['file']})"
   file = directory / workdir.COMMAND
-  if not file.exists():
-    return "an import of published weights"
-  return shlex.join(part for part in shlex.split(file.read_text()) if not part.startswith("--stage="))
+  flags = command.flags_of(file.read_text()) if file.exists() else None
+  if flags is None:
+    return "g_pt.stages.run, without a command"
+  return shlex.join(["python", "main.py", *flags, f"--workdir=runs/{directory.absolute().name}"])
 
 
 def push(out: Path, url: str) -> str:
-  """The address of a repository with the release of a folder; UserError, with the command that tries again."""
+  """Uploads a release, with a card that opens it from there; its address. The folder stays as it is.
+
+  Raises UserError, with the command that tries again, where that fails.
+  """
   again = ["python", "-m", "g_pt.publish", f"--out={out}", f"--push={url.removeprefix(hub.SCHEME)}"]
-  try:
-    return hub.push(out, url)
-  except UserError as error:
-    raise UserError(f"--push: {error}; {out} stays, and to push it again: {shlex.join(again)}") from None
+  with tempfile.TemporaryDirectory() as copy:
+    shutil.copytree(out, copy, dirs_exist_ok=True)
+    file = Path(copy) / release.CARD
+    if file.exists():
+      file.write_text(re.sub(r'g_pt\.load\("[^"]*"\)', f'g_pt.load("{url}")', file.read_text()))
+    try:
+      return hub.push(Path(copy), url)
+    except UserError as error:
+      raise UserError(f"--push: {error}; {out} stays, and to push it again: {shlex.join(again)}") from None
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -87,18 +117,18 @@ def main(arguments: Sequence[str]) -> None:
   parser.add_argument("--bits", type=int, choices=release.BITS, default=32, help="that a weight is kept in")
   parser.add_argument("--push", metavar="OWNER/NAME", help="the repository of the Hugging Face Hub")
   given = parser.parse_args(arguments)
-  url = given.push and f"{hub.SCHEME}{given.push}"
-  if url:
+  url = None if given.push is None else f"{hub.SCHEME}{given.push}"
+  if url is not None:
     hub.parse(url, hub.MODEL)  # what is malformed is refused before anything is written
   if given.workdir:
-    publish(given.workdir, given.out, given.bits, url)
+    publish(given.workdir, given.out, given.bits)
     size = sum(file.stat().st_size for file in given.out.iterdir())
     print(f"{given.out}: {size / 1e6:.1f} MB; g_pt.load({str(given.out)!r}) opens it")
-  elif not url:
+  elif url is None:
     raise UserError("--workdir: needed, or --push of a folder that is there")
   elif not release.holds_one(given.out):
     raise UserError(f"--out: no release in {given.out} ({release.MODEL} is missing); --workdir makes one")
-  if url:
+  if url is not None:
     print(f"{push(given.out, url)}: g_pt.load({url!r}) opens it")
 
 

@@ -40,13 +40,16 @@ def read(directory: Path) -> Release:
   content = workdir.read_json(directory / CONFIG)
   if content is None:
     raise UserError(f"{directory / CONFIG}: missing beside {MODEL}")
-  if not isinstance(content, dict) or "config" not in content:
+  if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
     raise UserError(f"{directory / CONFIG}: not that of a G.pt")
   try:
     arrays = load_file(directory / MODEL)
   except (SafetensorError, OSError, ValueError) as error:
     raise UserError(f"{directory / MODEL}: not readable: {first_line(error)}") from None
   weights, units = _below(arrays, "weights/"), _below(arrays, "units/")
+  bytes_alone = [name for name, x in weights.items() if x.dtype == np.int8 and name not in units]
+  if bytes_alone:
+    raise UserError(f"{directory / MODEL}: units/{bytes_alone[0]} is missing, and its weights are bytes")
   weights |= {name: weights[name] * unit for name, unit in units.items() if name in weights}
   return Release(content, _below(arrays, "statistics/"), weights)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import re
 from urllib.parse import quote
 
+from filelock import FileLock
+
 from g_pt import hub, release, workdir
 from g_pt.compilation_cache import user_cache
 from g_pt.corpus import storage
@@ -32,7 +34,9 @@ def fetch(url: str) -> Path:
     place = url.rstrip("/")
     folder = user_cache() / "g_pt" / "releases" / quote(place, safe="")
     try:
-      _renew(folder, place)
+      folder.mkdir(parents=True, exist_ok=True)
+      with FileLock(folder / ".lock"):  # a file and its version are of one fetch
+        _renew(folder, place)
     except OSError as error:
       raise UserError(f"{url}: cannot be kept in {folder}: {error.strerror}") from None
   else:

@@ -14,7 +14,6 @@ import time
 from typing import Any
 
 from g_pt import many_sets, one_set, processes, provenance, sharding, trained, workdir
-from g_pt.checkpointing import Checkpoints
 from g_pt.config import Experiment
 from g_pt.corpus.generate import generate
 from g_pt.corpus.manifest import exists
@@ -67,10 +66,7 @@ def evaluate(job: Job) -> None:
   opened = job.open_corpus()
   provenance.refuse_other_training(directory, experiment.values)
   missing = [name for name in experiment.experiments if _evaluated(job, name) is None]
-  with Checkpoints(directory / workdir.CHECKPOINTS, read_only=True) as checkpoints:
-    done, progress = checkpoints.latest or 0, checkpoints.progress() if checkpoints.latest else {"seconds": 0.0}
-  if done < experiment.train.steps:
-    raise UserError(f"{directory}: training is unfinished, step {done} of {experiment.train.steps}; run --stage=train")
+  training_seconds = trained.training_seconds(directory, experiment.train.steps)
   job.begin()
   if missing:
     model = trained.load(directory, experiment.data_dir).with_config(experiment.sample)
@@ -80,7 +76,7 @@ def evaluate(job: Job) -> None:
       corpus=opened,
       split=split_runs(opened, experiment.split),
       seed=experiment.seed,
-      training_seconds=progress["seconds"],
+      training_seconds=training_seconds,
       optimizers=experiment.optimizers,
       optimizers_folder=job.optimizers_folder,
       history=functools.partial(trained.history, directory, model.generator),
@@ -88,7 +84,7 @@ def evaluate(job: Job) -> None:
     )
     for name in missing:
       _make_evaluation(job, name, context)
-  workdir.write_json(directory / workdir.SUMMARY, _summary(job, opened, progress["seconds"]))
+  workdir.write_json(directory / workdir.SUMMARY, _summary(job, opened, training_seconds))
 
 
 def _settings(job: Job, name: str) -> dict[str, Any]:

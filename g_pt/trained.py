@@ -46,6 +46,8 @@ def pretrained() -> list[str]:
 
 def _place(name: str | Path) -> Path:
   """A folder: one that is there, of a release by its URL, or one of `pretrained` by its name; else UserError."""
+  if Path(name).is_file():
+    raise UserError(f"{name}: a file; give the folder of a workdir or a release")
   if Path(name).exists():
     return Path(name)
   if "://" in str(name):
@@ -97,6 +99,15 @@ def load_for_one_set(directory: str | Path, data_dir: str | None = None) -> gpt.
   if isinstance(found, FamilyGPT):
     raise UserError(f"{directory}: a G.pt of many data sets; in Python, g_pt.load(...).on(images, labels) is of one")
   return found
+
+
+def training_seconds(directory: Path, steps: int) -> float:
+  """How long a training of so many steps took; UserError where it is unfinished."""
+  with Checkpoints(directory / workdir.CHECKPOINTS, read_only=True) as checkpoints:
+    done, progress = checkpoints.latest or 0, checkpoints.progress() if checkpoints.latest else {"seconds": 0.0}
+  if done < steps:
+    raise UserError(f"{directory}: training is unfinished, step {done} of {steps}; run --stage=train")
+  return progress["seconds"]
 
 
 def history(directory: Path, generator: Generator | FamilyGenerator) -> Iterator[tuple[int, PyTree]]:
@@ -169,8 +180,9 @@ def read_statistics(directory: Path) -> tuple[Statistics, Arrangement | None]:
 
 
 def _statistics(found: Kept) -> tuple[Statistics, Arrangement | None]:
-  trained, units = found.content, UnitStatistics.from_arrays(found.arrays())
+  trained = found.content
   try:
+    units = UnitStatistics.from_arrays(found.arrays())
     prompt_range, census = trained["prompt_range"], trained["census"]
     start_range = trained.get("start_range")
     statistics = Statistics(

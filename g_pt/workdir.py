@@ -21,6 +21,7 @@ import os
 from pathlib import Path
 import tempfile
 from typing import Any
+import uuid
 import zipfile
 
 import numpy as np
@@ -44,9 +45,13 @@ REPORT = "report/index.html"
 def write_bytes(path: Path, content: bytes) -> None:
   """Writes a file that is either whole or as it was; makes its folder."""
   path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_name(f".{path.name}.{os.getpid()}")
-  temporary.write_bytes(content)
-  os.replace(temporary, path)
+  # Of machines that share a folder two processes may have the same number.
+  temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+  try:
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+  finally:
+    temporary.unlink(missing_ok=True)
 
 
 def check_writable(directory: Path) -> None:

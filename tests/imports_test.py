@@ -56,6 +56,7 @@ ONLY_IMPORTERS = {
   "torch": ("interop/",),
   "lmdb": ("interop/",),
   "huggingface_hub": ("hub.py",),
+  "filelock": ("remote.py",),
   "pyarrow": ("corpus/table.py",),
   "safetensors": ("interop/", "release.py"),
 }

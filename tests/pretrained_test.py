@@ -1,6 +1,7 @@
 """What comes with the package still does what its card says."""
 
 from pathlib import Path
+import re
 
 import jax
 import numpy as np
@@ -15,6 +16,8 @@ from g_pt.family_gpt import FamilyGPT
 # Where the tests find MNIST and CIFAR-10, which a user lets TFDS fetch.
 IMAGES = Path(__file__).parents[2] / "shared" / "tensorflow_datasets"
 FOLDER = Path(trained.__file__).parent / "pretrained"
+README = Path(__file__).parents[1] / "README.md"
+ORDER = ("digits_loss", "digits_error", "mnist_loss", "mnist_error", "cifar10_loss", "cartpole_return", "unseen_data")
 LARGEST = 15e6  # bytes of all together
 
 
@@ -39,6 +42,11 @@ def test_it_does_what_was_measured(name):
   near = 0.02 if name.startswith("cartpole") else 0.005  # an episode makes much of the last bit of a weight
   assert abs(found.alignment - wanted.alignment) < near
   np.testing.assert_allclose(found[1:], wanted[1:], rtol=4 * near)
+
+
+def test_the_readme_names_them():
+  (line,) = (line for line in README.read_text().splitlines() if line.startswith("With the package come "))
+  assert re.findall(r"`(\w+)`", line.partition(", each in")[0]) == list(ORDER) and sorted(ORDER) == trained.pretrained()
 
 
 def test_together_they_are_small():

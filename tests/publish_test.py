@@ -27,9 +27,8 @@ def evaluated(smoke_workdir, smoke_values, tmp_path_factory):
   directory = shutil.copytree(smoke_workdir, tmp_path_factory.mktemp("evaluated") / "digits")
   values = copy.deepcopy(smoke_values)
   values["evaluate"]["experiments"] = ("corpus", "model")
-  stages.run(
-    config.parse(values), directory, "evaluate", "python main.py --config=x.py --workdir=digits --stage=evaluate"
-  )
+  line = "python main.py --config=/home/somebody/experiments/x.py --workdir /home/somebody/digits --stage evaluate"
+  stages.run(config.parse(values), directory, "evaluate", f"{line} --config.data_dir=/home/somebody --config.seed=0")
   content = json.loads((directory / workdir.TRAINED).read_text())
   content["config"]["data_dir"] = content["config"]["corpus"]["path"] = "/home/somebody"
   (directory / workdir.TRAINED).write_text(json.dumps(content))
@@ -68,6 +67,8 @@ def test_fewer_bits_are_a_smaller_file_and_nearly_the_same_networks(bits, near, 
   for name in kernels:
     assert stored[name].nbytes * 32 == whole[name].nbytes * bits
   loaded = g_pt.load(tmp_path / "small")
+  measured = json.loads((tmp_path / "small" / release.CONFIG).read_text())["measured"]
+  assert fresh.measure(loaded)._asdict() == measured  # of what is given away, not of what it was rounded from
   assert {x.dtype for x in jax.tree.leaves(loaded.weights)} == {np.dtype(np.float32)}
   # A byte is off by half of a 127th of the largest of its column.
   for kept, x in zip(jax.tree.leaves(loaded.weights), jax.tree.leaves(gpt.weights)):
@@ -78,8 +79,9 @@ def test_fewer_bits_are_a_smaller_file_and_nearly_the_same_networks(bits, near, 
 
 def test_a_card_says_how_it_was_made_and_is_used(released, gpt):
   text = (released / release.CARD).read_text()
-  assert "python main.py --config=x.py --workdir=digits\n" in text and "--stage" not in text
-  assert 'g_pt.load("digits_loss")' in text and "prompt=" in text
+  made_by = "python main.py --config=experiments/x.py --config.seed=0 --workdir=runs/digits"
+  assert f"    {made_by}\n" in text and json.loads((released / release.CONFIG).read_text())["made_by"] == made_by
+  assert 'g_pt.load("./digits_loss")' in text and "prompt=" in text
   asked = float(text.partition("prompt=")[2].partition(",")[0])
   learned = gpt.statistics.prompt_range
   assert max(gpt.metric.best_prompt, learned.low) <= asked < 1.2 * learned.low
@@ -97,7 +99,9 @@ def test_what_was_not_evaluated_has_a_card(smoke_workdir, tmp_path):
 
 def test_a_release_stands_alone(released, tmp_path):
   """It is copied elsewhere, without its card, and names no folder of the machine that made it."""
-  assert "/home" not in (released / release.CONFIG).read_text() + (released / release.CARD).read_text()
+  assert {file.name for file in released.iterdir()} == {*release.FILES, publish.REPORT}
+  for name in (release.CONFIG, release.CARD, publish.REPORT):
+    assert "/home" not in (released / name).read_text() and "--stage" not in (released / release.CARD).read_text()
   for name in (release.MODEL, release.CONFIG):
     shutil.copy(released / name, tmp_path)
   assert g_pt.load(tmp_path).task.name == "digits"
@@ -118,10 +122,57 @@ def test_a_model_of_many_data_sets_is_released_as_well(family_workdir, tmp_path)
 
 
 def test_what_is_there_is_not_written_over(evaluated, released):
-  with pytest.raises(UserError, match=f"--out: {released} is a file or holds some already"):
+  before = contents(released)
+  with pytest.raises(UserError, match=f"--out: {released} is there already; name a new folder"):
     publish.publish(evaluated, released)
-  with pytest.raises(UserError, match="is a file or holds some already"):
+  with pytest.raises(UserError, match="is there already"):
     publish.publish(evaluated, released / release.CARD)
+  with pytest.raises(UserError, match=f"--out: {released / release.CARD / 'out'} cannot be written: .*exists"):
+    publish.publish(evaluated, released / release.CARD / "out")
+  assert contents(released) == before
+
+
+def test_what_fails_leaves_nothing(evaluated, tmp_path):
+  """The units that training wrote are not readable, which is found on the way."""
+  broken = shutil.copytree(evaluated, tmp_path / "broken")
+  (broken / workdir.UNITS).write_bytes(b"no arrays")
+  with pytest.raises(UserError, match=f"{workdir.UNITS}: not readable"):
+    publish.publish(broken, tmp_path / "out")
+  assert [file.name for file in tmp_path.iterdir()] == ["broken"]
+
+
+def test_a_model_that_is_not_what_its_workdir_says_is_refused(evaluated, released, tmp_path):
+  """Half-trained, or evaluated with other sampling; and a release is none to make one of."""
+  file = json.loads((evaluated / workdir.TRAINED).read_text())
+  steps = file["config"]["train"]["steps"]
+  for part, field, value, message in (
+    ("train", "steps", steps + 1, f"training is unfinished, step {steps} of {steps + 1}; run --stage=train"),
+    ("sample", "temperature", 0.125, "corpus.json is not of this model: sample.temperature is .* there, .* here; rem"),
+    ("model", "width", 3, "corpus.json is not of this model: model.width is .* there, .* here; remove corpus.json and"),
+  ):
+    other = shutil.copytree(evaluated, tmp_path / field)
+    for name in ("corpus", "model"):  # as if both looked at samples
+      result = other / workdir.EVALUATION / f"{name}.json"
+      content = json.loads(result.read_text())
+      content["settings"]["sample"] = file["config"]["sample"]
+      result.write_text(json.dumps(content))
+    changed = copy.deepcopy(file)
+    changed["config"][part][field] = value
+    (other / workdir.TRAINED).write_text(json.dumps(changed))
+    with pytest.raises(UserError, match=message):
+      publish.publish(other, tmp_path / "out")
+    shutil.rmtree(other)
+  with pytest.raises(UserError, match=f"--workdir: {released} is a release already; --out={released} --push=OWNER"):
+    publish.publish(released, tmp_path / "out")
+  assert not list(tmp_path.iterdir())
+
+
+def test_imported_weights_are_said_to_be(evaluated, tmp_path):
+  imported = shutil.copytree(evaluated, tmp_path / "imported")
+  content = json.loads((imported / workdir.TRAINED).read_text())
+  (imported / workdir.TRAINED).write_text(json.dumps(content | {"imported": {"file": "mnist.pt", "weights": "G_ema"}}))
+  publish.publish(imported, tmp_path / "out")
+  assert "    an import of published weights (mnist.pt)\n" in (tmp_path / "out" / release.CARD).read_text()
 
 
 def test_a_release_that_is_not_whole_is_one_line_that_names_the_file(released, tmp_path):
@@ -176,7 +227,9 @@ def test_a_release_is_pushed_and_stays(evaluated, released, hub, command, tmp_pa
   assert done.returncode == 0, done.stderr[-3000:]
   assert done.stdout.splitlines()[-1] == f"{hub.address}/someone/digits: g_pt.load('{url}') opens it"
   pushed = hub.files("someone/digits")
-  assert pushed.items() >= contents(out).items() and f'g_pt.load("{url}")' in pushed[release.CARD].decode()
+  card = (out / release.CARD).read_bytes().replace(b'"./out"', f'"{url}"'.encode())
+  assert f'g_pt.load("{url}")'.encode() in card
+  assert pushed.items() >= (contents(out) | {release.CARD: card}).items()
   assert pushed[release.MODEL] == (released / release.MODEL).read_bytes() and hub.objects
 
 
@@ -185,7 +238,9 @@ def test_a_folder_that_is_there_is_pushed_over_what_was_pushed_before(released, 
   before = contents(released)
   done = command(f"--out={released}", "--push=someone/digits")
   assert done.returncode == 0, done.stderr[-3000:]
-  assert hub.files("someone/digits") == before | {"more": b"stays"} and contents(released) == before
+  card = before[release.CARD].replace(b'"./digits_loss"', b'"hf://someone/digits"')
+  assert hub.files("someone/digits") == before | {release.CARD: card, "more": b"stays"}
+  assert contents(released) == before
 
 
 def test_a_push_that_fails_says_how_to_push_again(released, hub, command):
@@ -207,6 +262,7 @@ def test_what_cannot_be_pushed_is_refused_before_anything_is_written(evaluated, 
   out = tmp_path / "out"
   for flags, message in (
     ([f"--workdir={evaluated}", "--push=digits"], "hf://digits: a model of the hub is at hf://OWNER/NAME"),
+    ([f"--workdir={evaluated}", "--push="], "hf://: a model of the hub is at hf://OWNER/NAME"),
     (["--push=someone/digits"], f"--out: no release in {out} (model.safetensors is missing); --workdir makes one"),
     ([], "--workdir: needed, or --push of a folder that is there"),
   ):

@@ -53,10 +53,16 @@ def flags_of(manifest: Manifest, config: SplitConfig) -> str:
   top = {"task": manifest.task, "seed": settings.pop("seed")}
   recipe = {f"corpus.recipe.{name}": value for name, value in settings.pop("recipe").items()}
   settings.pop("cut", None)
-  held = {"validation_runs": config.validation_runs, "test_runs": config.test_runs}
-  corpus = {f"corpus.{name}": value for name, value in (settings | held).items()}
+  corpus = {f"corpus.{name}": value for name, value in (settings | split_settings(config)).items()}
   fields = {name: value for name, value in (top | corpus | recipe).items() if value is not None}
   return shlex.join(["--config=EXPERIMENT", *(f"--config.{name}={value}" for name, value in fields.items())])
+
+
+def split_settings(config: SplitConfig) -> dict[str, int | float]:
+  """Fields that split a corpus so, without `largest_weight` where it is as ever."""
+  found = {"validation_runs": config.validation_runs, "test_runs": config.test_runs}
+  usual = config.largest_weight == SplitConfig().largest_weight
+  return found if usual else found | {"largest_weight": config.largest_weight}
 
 
 def task_of(manifest: Manifest) -> Task | None:

@@ -107,8 +107,8 @@ def _splits(about: About) -> str:
 
 
 def _opening(about: About) -> str:
-  config, metric = about.config, about.manifest.metrics[0]
-  held = f"validation_runs={config.validation_runs}, test_runs={config.test_runs}"
+  metric = about.manifest.metrics[0]
+  held = ", ".join(f"{name}={value}" for name, value in told.split_settings(about.config).items())
   return f"""With g_pt:
 
 ```python

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 from jaxtyping import Int
@@ -19,8 +20,9 @@ from g_pt.corpus.storage import Place
 from g_pt.corpus.store import Corpus
 from g_pt.errors import UserError
 
-# Bytes of a checkpoint beside its numbers (checksums, its row in a table), and of a corpus's files beside its runs.
-_BESIDE_CHECKPOINT, BESIDE_RUNS = 64, 2**16
+# Bytes of a checkpoint beside its numbers (checksums, its row in a table); of a file of each array, with its checksum,
+# and of each part of one, its place in that file; of a corpus's files beside its runs.
+_BESIDE_CHECKPOINT, _BESIDE_FILE, _BESIDE_PART, BESIDE_RUNS = 64, 100, 20, 2**16
 
 
 class Choice(NamedTuple):
@@ -73,7 +75,9 @@ def size(manifest: Manifest) -> int:
 def _bytes_of_run(manifest: Manifest) -> int:
   parameters = sum(int(np.prod(shape)) for _, shape in manifest.parameters)
   # A metric is in an array and in a table.
-  return manifest.checkpoints * (4 * parameters + 8 * len(manifest.metrics) + _BESIDE_CHECKPOINT)
+  of_checkpoints = manifest.checkpoints * (4 * parameters + 8 * len(manifest.metrics) + _BESIDE_CHECKPOINT)
+  arrays = 3 + len(manifest.metrics)
+  return of_checkpoints + arrays * (_BESIDE_PART + math.ceil(_BESIDE_FILE / manifest.group_size))
 
 
 def copy(corpus: Corpus, choice: Choice, out: Place) -> Corpus:
@@ -87,7 +91,8 @@ def copy(corpus: Corpus, choice: Choice, out: Place) -> Corpus:
     for group in range(made.manifest.num_groups):
       rows = choice.runs[made.runs_of_group(group)]
       metrics = {name: corpus.read(array, rows) for name, array in corpus.metrics.items()}
-      made.write_group(group, corpus.read(corpus.theta, rows), metrics, corpus.read(corpus.step, rows))
+      arrays = corpus.read(corpus.theta, rows), metrics, corpus.read(corpus.step, rows)
+      made.write_group(group, *arrays, remedy="nothing is left of it")
       bar.update(len(rows))
   return made
 

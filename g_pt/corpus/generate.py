@@ -20,7 +20,7 @@ import joblib
 import numpy as np
 
 from g_pt import processes, progress, sharding
-from g_pt.corpus.manifest import Manifest, exists
+from g_pt.corpus.manifest import Manifest, exists, read_manifest
 from g_pt.corpus.storage import Place, read_only
 from g_pt.corpus.store import Corpus
 from g_pt.errors import ConfigError, CorpusError
@@ -108,8 +108,7 @@ def open_matching(path: Place, wanted: Manifest, writable: bool = False, process
   whole, and of networks like the task's. A cut counts as the corpus that it was cut from,
   and must be whole, too.
   """
-  corpus = Corpus.open(path, writable, process)
-  found = corpus.manifest
+  found = read_manifest(path)  # alone: of a published corpus all else is fetched once it is the right one
   if found.cut is not None and not found.complete:
     raise CorpusError(f"{path}: cut from a larger corpus, and groups of it are missing; fetch it again")
   if found.imported is not None:
@@ -119,12 +118,12 @@ def open_matching(path: Place, wanted: Manifest, writable: bool = False, process
     lines = differences(ours, {"task": found.task, "parameters": found.parameters})
     if lines:
       raise CorpusError(f"{path} holds an imported corpus of other networks: {'; '.join(lines)}")
-    return corpus
+    return Corpus(path, found, writable, process)
   theirs = {name: value for name, value in found.settings.items() if name != "cut"}
   lines = differences({"task": wanted.task, "corpus": wanted.settings}, {"task": found.task, "corpus": theirs})
   if lines:
     raise CorpusError(f"{path} holds a corpus made under other settings: {'; '.join(lines)}")
-  return corpus
+  return Corpus(path, found, writable, process)
 
 
 def group_key(seed: int, group: int) -> Array:

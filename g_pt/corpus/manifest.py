@@ -79,7 +79,9 @@ def read_manifest(path: storage.Place) -> Manifest:
 
 
 def other_manifests(place: storage.Place) -> list[str]:
-  """Names of those of the other processes of a job."""
+  """Names of those of the other processes of a job; a published corpus has none."""
+  if storage.read_only(place):
+    return []
   return [name for name in storage.names(place, "manifest.") if name != MANIFEST and name.endswith(".json")]
 
 

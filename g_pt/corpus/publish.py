@@ -32,9 +32,6 @@ TABLE, PARAMETERS = "metrics.parquet", "parameters.json"
 CARD, CROISSANT, SUMS = "README.md", "croissant.json", "SHA256SUMS"
 TINY = 100_000_000  # bytes
 
-# What tells of the machine, not of the corpus.
-_PLACES = ("--stage", "--workdir", "--config.corpus.path", "--config.data_dir")
-
 
 class Source(NamedTuple):
   """A corpus, and what is not in it."""
@@ -57,42 +54,38 @@ def of_workdir(directory: Path, place: storage.Place | None = None) -> Source:
   except (KeyError, TypeError, ValueError) as error:
     raise UserError(f"{file}: not a configuration of this version: {error}") from None
   text = directory / workdir.COMMAND
-  return Source(storage.place_of(found), config, _flags(text.read_text()) if text.exists() else None)
-
-
-def _flags(text: str) -> str | None:
-  """Those of a command that runs `main.py`, without places."""
-  parts, kept = iter(shlex.split(text)), []
-  for part in parts:
-    name, given, _ = part.partition("=")
-    if name not in _PLACES:
-      kept.append(part)
-    elif not given:
-      next(parts, None)
-  start = next((place for place, part in enumerate(kept) if Path(part).name == "main.py"), None)
-  return None if start is None else shlex.join(kept[start + 1 :])
+  flags = command.flags_of(text.read_text()) if text.exists() else None
+  return Source(storage.place_of(found), config, None if flags is None else shlex.join(flags))
 
 
 def publish(source: Source, out: Path, limit: int | None = None, url: str | None = None) -> about.About:
   """Writes the folder; of `limit` bytes at most, if one is given.
 
   Raises UserError where the corpus is missing, unfinished, damaged or not to be split
-  so, where a cut cannot be so small, or where `out` holds something or cannot be written.
+  so, where a cut cannot be so small, or where `out` is there already or cannot be written.
   """
-  command.refuse_filled(out)
+  with command.new_folder(out) as folder:
+    return _write(source, folder, limit, url)
+
+
+def _write(source: Source, out: Path, limit: int | None, url: str | None) -> about.About:
   corpora = {"": Corpus.open(source.place)} | {name: _inside(source.place, name) for name in _further(source.place)}
   for corpus in corpora.values():
     check_complete(corpus)
   split_runs(corpora[""], source.config)  # refused before anything is written
   choices = {name: _choice(name, corpora, source.config, limit) for name in corpora}
-  try:
-    copies = {name: cut.copy(corpus, choices[name], out / name) for name, corpus in corpora.items()}
-    rows = {name: _describe(copy, _split(name, copy, source.config), out / name) for name, copy in copies.items()}
-    found = _about(source, out.name, copies, rows[""])
-    _tell(found, rows[""], out, url)
-  except OSError as error:
-    raise UserError(f"--out: {out} cannot be written: {error.strerror}") from None
+  copies = {name: cut.copy(corpus, choices[name], out / name) for name, corpus in corpora.items()}
+  rows = {name: _describe(copy, _split(name, copy, source.config), out / name) for name, copy in copies.items()}
+  found = _about(source, out.name, copies, rows[""])
+  _tell(found, rows[""], out, url)
+  if limit is not None and size_of(out) > limit:
+    raise UserError(f"--tiny: the cut came to {size_of(out) / 1e6:.3g} MB of {limit / 1e6:.3g}; nothing is left of it")
   return found
+
+
+def size_of(folder: Path) -> int:
+  """Bytes of all files in it."""
+  return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _further(place: storage.Place) -> list[str]:
@@ -189,10 +182,9 @@ def main(arguments: Sequence[str]) -> None:
   held_out = {"validation_runs": given.validation_runs, "test_runs": given.test_runs}
   source = _source(given.workdir, given.corpus, held_out)
   found = publish(source, given.out, TINY if given.tiny else None, given.url)
-  size = sum(file.stat().st_size for file in given.out.rglob("*") if file.is_file())
   of_all = f"{found.manifest.cut['runs']:,}" if found.manifest.cut else "all"
   print(
-    f"{given.out}: {size / 1e6:.1f} MB, {found.manifest.runs:,} runs of {of_all}; "
+    f"{given.out}: {size_of(given.out) / 1e6:.1f} MB, {found.manifest.runs:,} runs of {of_all}; "
     f"--config.corpus.path={given.out} trains on it"
   )
 

@@ -63,7 +63,10 @@ def context_of(place: Place) -> ts.Context | None:
 
 
 def read_bytes(place: Place, name: str) -> bytes | None:
-  """The content of a file; None where there is none."""
+  """The content of a file; None where there is none. Of a published corpus only this file is fetched."""
+  if read_only(place):
+    file = hub.fetch(str(place), hub.DATASET, (name,)) / name
+    return file.read_bytes() if file.exists() else None
   with _told(place, f"{name} cannot be read"):
     found = _files(place).read(name).result()
   return found.value if found.state == "value" else None
@@ -109,6 +112,11 @@ def names(place: Place, prefix: str) -> list[str]:
 def read_only(place: Place) -> bool:
   """Whether it is a published corpus, of which this machine has a copy."""
   return str(place).startswith(hub.SCHEME)
+
+
+def fetch_again(place: str) -> str:
+  """What mends this machine's copy of a published corpus."""
+  return f"`hf cache rm dataset/{hub.parse(place, hub.DATASET).name}` takes it away, to be fetched again"
 
 
 @functools.cache

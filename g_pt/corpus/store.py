@@ -187,20 +187,23 @@ class Corpus:
     self.manifest = dataclasses.replace(self.manifest, groups_done=done)
 
   def write_group(
-    self, group: int, theta: np.ndarray, metrics: Mapping[str, np.ndarray], step: np.ndarray, seconds: float = 0.0
+    self,
+    group: int,
+    theta: np.ndarray,
+    metrics: Mapping[str, np.ndarray],
+    step: np.ndarray,
+    seconds: float = 0.0,
+    remedy: str = "once that is mended the same command goes on: the groups before it stay",
   ) -> None:
     """Writes a group's arrays [run, checkpoint, ...] and the largest weights, then names it in the manifest.
 
-    Raises CorpusError where that cannot be done: a full disk, say.
+    Raises CorpusError, with the remedy, where that cannot be done: a full disk, say.
     """
     try:
       self._write(group, theta, metrics, step)
       self._name(group, seconds)
     except (ValueError, OSError, RuntimeError) as error:
-      raise CorpusError(
-        f"{self.path}: group {group} cannot be written ({first_line(error)}); once that is mended the same command "
-        "goes on: the groups before it stay"
-      ) from None
+      raise CorpusError(f"{self.path}: group {group} cannot be written ({first_line(error)}); {remedy}") from None
 
   def _write(self, group: int, theta: np.ndarray, metrics: Mapping[str, np.ndarray], step: np.ndarray) -> None:
     runs = self.runs_of_group(group)
@@ -265,6 +268,8 @@ class Corpus:
       remedy = "delete that file, and --stage=corpus makes its group again"
       if re.match(_OUT_OF_REACH, str(error)) or isinstance(error, OSError):
         remedy = "once it can be reached, the same command goes on"
+      elif storage.read_only(self.path):
+        remedy = storage.fetch_again(str(self.path))
       elif self.manifest.imported:
         remedy = "import it again"
       elif self.manifest.cut:

@@ -7,12 +7,12 @@ from importlib import metadata
 from pathlib import Path
 import platform
 import shlex
-from typing import Any
+from typing import Any, NamedTuple
 
 from g_pt import words, workdir
 from g_pt.errors import UserError
 from g_pt.report import film, markup, results, table
-from g_pt.report.base import Section, SectionPlugin, Table, View
+from g_pt.report.base import Film, Section, SectionPlugin, Table, View
 from g_pt.report.markup import Part
 from g_pt.report.results import Evaluated
 from g_pt.report.sections import training
@@ -21,14 +21,40 @@ _LIBRARIES = ("g-pt-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", 
 _LARGEST = 15_000_000  # bytes of the page, of which plotly is a third
 
 
+class Page(NamedTuple):
+  content: bytes
+  films: dict[str, Film]  # by evaluation
+  gifs: dict[str, bytes]
+
+
 def write(
   directory: Path, values: Mapping[str, Any], sections: Mapping[str, SectionPlugin], command: str | None = None
 ) -> None:
   """Writes report/index.html, whole or not at all, and beside it NAME.gif and NAME.mp4 of each film.
 
+  The films of an earlier page are taken away. Arguments and errors are those of `draw`.
+  """
+  drawn = draw(directory, values, sections, command)
+  folder = (directory / workdir.REPORT).parent
+  for name in sections:
+    gif, mp4 = folder / f"{name}.gif", folder / f"{name}.mp4"
+    if name in drawn.films:
+      workdir.write_bytes(gif, drawn.gifs[name])
+      workdir.write_bytes(mp4, film.mp4(drawn.films[name]))
+    else:  # of an earlier page
+      gif.unlink(missing_ok=True)
+      mp4.unlink(missing_ok=True)
+  workdir.write_bytes(directory / workdir.REPORT, drawn.content)
+
+
+def draw(
+  directory: Path, values: Mapping[str, Any], sections: Mapping[str, SectionPlugin], command: str | None = None
+) -> Page:
+  """The report of a workdir.
+
   `values` is the resolved configuration, `sections` what draws each evaluation,
   by name and in the order of the page; an evaluation that is not there is left
-  out, and so are the films of an earlier page. `command` is the command line that made the workdir.
+  out. `command` is the command line that made the workdir.
   Raises UserError where there is no evaluation at all, naming the file where
   one is missing or cannot be read, and where the page gets too large.
   """
@@ -46,16 +72,7 @@ def write(
   keys = [key for name, one in found.items() for key in sections[name].keys(one, view)]
   content = markup.page(_title(view), _lead(view) + markup.keys(keys), every_part)
   refuse_large(directory / workdir.REPORT, content, every_part)
-  folder = (directory / workdir.REPORT).parent
-  for name in sections:
-    gif, mp4 = folder / f"{name}.gif", folder / f"{name}.mp4"
-    if name in films:
-      workdir.write_bytes(gif, gifs[name])
-      workdir.write_bytes(mp4, film.mp4(films[name]))
-    else:  # of an earlier page
-      gif.unlink(missing_ok=True)
-      mp4.unlink(missing_ok=True)
-  workdir.write_bytes(directory / workdir.REPORT, content)
+  return Page(content, films, gifs)
 
 
 def summary_text(directory: Path, values: Mapping[str, Any], sections: Mapping[str, SectionPlugin]) -> str:

@@ -16,7 +16,7 @@ from g_pt.corpus import publish, storage
 from g_pt.corpus.manifest import MANIFEST, read_manifest
 from g_pt.corpus.split import SplitConfig, split_runs
 from g_pt.corpus.store import Corpus
-from g_pt.errors import CorpusError, UserError
+from g_pt.errors import UserError
 from tests.corpus.split_test import contents, write
 from tests.stages_test import changed
 
@@ -25,7 +25,10 @@ CONFIG = SplitConfig(validation_runs=4, test_runs=4)
 CROISSANT_WARNS = pytest.mark.filterwarnings(
   "ignore:ConjunctiveGraph is deprecated", "ignore:The inplace keyword in DataFrame.reset_index"
 )
-COMMAND = "python /home/somebody/main.py --config=x.py:smoke --config.seed=0 --workdir /home/somebody --stage=corpus"
+COMMAND = (
+  "python /home/somebody/main.py --config=/home/somebody/x.py:smoke --config.seed=0 --workdir /home/somebody "
+  "--stage=corpus --data_from=/home/somebody --multihost --coordinator localhost:1 --config.corpus.path=/home/somebody"
+)
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +188,7 @@ def test_the_manifest_alone_says_how_it_is_made(source, tmp_path):
 def test_what_cannot_be_published_is_refused_before_anything_is_written(source, published, tmp_path):
   out = tmp_path / "out"
   for arguments, message in (
-    ([f"--workdir={source}", f"--out={published}"], f"--out: {published} is a file or holds some already"),
+    ([f"--workdir={source}", f"--out={published}"], f"--out: {published} is there already"),
     ([f"--out={out}"], "give --workdir, or --corpus"),
     ([f"--workdir={tmp_path}", f"--out={out}"], f"{tmp_path}/config.json: missing; run --stage=corpus"),
     ([f"--corpus={tmp_path}", f"--out={out}"], f"{tmp_path}: no corpus here"),
@@ -203,5 +206,5 @@ def test_what_cannot_be_published_is_refused_before_anything_is_written(source, 
     publish.publish(publish.of_workdir(source), out, limit=1000)
   assert not out.exists()
   (tmp_path / "file").touch()
-  with pytest.raises(CorpusError, match="cannot be written|Not a directory|Error"):
+  with pytest.raises(UserError, match=f"--out: {tmp_path}/file/out cannot be written: .*exists"):
     publish.publish(publish.of_workdir(source), tmp_path / "file" / "out")
