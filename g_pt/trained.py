@@ -183,6 +183,9 @@ def _statistics(found: Kept) -> tuple[Statistics, Arrangement | None]:
   trained = found.content
   try:
     units = UnitStatistics.from_arrays(found.arrays())
+    names = tasks.get(trained["config"]["task"]).spec.names
+    if lost := [name for name in names if name not in units.start_std or name not in units.update_std]:
+      raise KeyError(f"statistics of {lost[0]}")
     prompt_range, census = trained["prompt_range"], trained["census"]
     start_range = trained.get("start_range")
     statistics = Statistics(

@@ -190,11 +190,22 @@ def test_a_release_that_is_not_whole_is_one_line_that_names_the_file(released, t
   with pytest.raises(UserError, match=f"{release.MODEL}: not readable") as error:
     g_pt.load(directory)
   assert "\n" not in str(error.value)
+  save_file(arrays | {name: np.zeros(arrays[name].shape, np.int8)}, directory / release.MODEL)
+  with pytest.raises(UserError, match=f"{release.MODEL}: units/.*qkv/kernel is missing, and its weights are bytes"):
+    g_pt.load(directory)
+  with pytest.raises(UserError, match=f"^{directory / release.MODEL}: a file; give the folder of a workdir or a rel"):
+    g_pt.load(directory / release.MODEL)
+  save_file({key: x for key, x in arrays.items() if not key.startswith("statistics/")}, directory / release.MODEL)
+  with pytest.raises(UserError, match=f"{release.CONFIG}: not what this version writes .'statistics of layer_0/bias'"):
+    g_pt.load(directory)
   shutil.copy(released / release.MODEL, directory)
   content = json.loads((directory / release.CONFIG).read_text())
   del content["prompt_range"]
   (directory / release.CONFIG).write_text(json.dumps(content))
   with pytest.raises(UserError, match=f"{release.CONFIG}: not what this version writes"):
+    g_pt.load(directory)
+  (directory / release.CONFIG).write_text('{"config": null}')
+  with pytest.raises(UserError, match=f"{release.CONFIG}: not that of a G.pt"):
     g_pt.load(directory)
   (directory / release.CONFIG).unlink()
   with pytest.raises(UserError, match=f"{release.CONFIG}: missing beside {release.MODEL}"):

@@ -1,5 +1,6 @@
 """A published corpus is the corpus, stands alone, and says truthfully what it holds, to people and to machines."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -12,12 +13,12 @@ import pytest
 import yaml
 
 from g_pt import config, stages, tasks, workdir
-from g_pt.corpus import publish, storage
-from g_pt.corpus.manifest import MANIFEST, read_manifest
+from g_pt.corpus import manifest, publish, storage
+from g_pt.corpus.manifest import read_manifest
 from g_pt.corpus.split import SplitConfig, split_runs
 from g_pt.corpus.store import Corpus
 from g_pt.errors import UserError
-from tests.corpus.split_test import contents, write
+from tests.corpus.split_test import MANIFEST, contents, write
 from tests.stages_test import changed
 
 CONFIG = SplitConfig(validation_runs=4, test_runs=4)
@@ -146,6 +147,35 @@ def test_a_tiny_one_is_small_and_says_what_it_was_cut_from(published, tiny, sour
   assert "cut from" not in (published / publish.CARD).read_text()
 
 
+def test_a_tiny_one_of_many_small_files_is_as_small(tmp_path):
+  """Groups of one run have more bytes beside their numbers than any others."""
+  runs, size_of_one, limit = 270, 250, 600_000
+  fields = {"parameters": [["bias", [size_of_one]]], "runs": runs, "checkpoints": 2, "group_size": 1}
+  settings = {"seed": 0, "save_points": "log", "recipe": {}}
+  corpus = Corpus.create(tmp_path / "corpus", dataclasses.replace(MANIFEST, settings=settings, **fields))
+  for group in range(runs):
+    numbers = np.random.default_rng(group).uniform(size=(1, 2, size_of_one)).astype(np.float32)
+    corpus.write_group(group, numbers, dict.fromkeys(("loss", "error"), numbers[..., 0]), np.int32([[0, 1]]))
+  found = publish.publish(publish.Source(corpus.path, CONFIG), tmp_path / "out", limit)
+  assert 8 < found.manifest.runs < runs and 0.8 * limit < size(tmp_path / "out") <= limit
+
+
+def test_a_card_splits_as_the_table_does(tmp_path, monkeypatch):
+  """By another largest weight, by which two runs more are sound."""
+  config = dataclasses.replace(CONFIG, largest_weight=11.0)
+  corpus = write(tmp_path / "corpus", *contents(), settings={"seed": 0, "save_points": "log", "recipe": {}})
+  publish.publish(publish.Source(corpus.path, config), tmp_path / "out")
+  text = (tmp_path / "out" / publish.CARD).read_text()
+  assert "--config.corpus.largest_weight=11.0" in text
+  monkeypatch.chdir(tmp_path)
+  variables = {}
+  exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], variables)
+  table = pq.read_table(tmp_path / "out" / publish.TABLE).to_pandas()
+  for name in ("train", "validation", "test"):
+    np.testing.assert_array_equal(getattr(variables["split"], name), table.run[table.split == name].unique())
+  assert {*table.run[table.split == "rejected"]} == {0, 5, 18, 22}
+
+
 def test_a_tiny_one_of_a_small_corpus_is_whole(source, published, tmp_path):
   publish.main([f"--workdir={source}", f"--out={tmp_path / 'digits_corpus'}", "--tiny"])
   assert read_manifest(tmp_path / "digits_corpus") == read_manifest(published)
@@ -172,7 +202,7 @@ def test_what_is_imported_or_in_a_bucket_is_published_too(tmp_path):
   assert "checkpoint dataset mnist of" in text and "main.py" not in text
   assert not {"seed", "group"} & {*pq.read_table(tmp_path / "out" / publish.TABLE).column_names}
   mlcroissant.Dataset(tmp_path / "out" / publish.CROISSANT)
-  assert storage.names(place, MANIFEST) == [MANIFEST]
+  assert storage.names(place, manifest.MANIFEST) == [manifest.MANIFEST]
 
 
 def test_the_manifest_alone_says_how_it_is_made(source, tmp_path):

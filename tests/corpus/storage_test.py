@@ -163,3 +163,42 @@ def test_a_published_corpus_is_fetched_once_and_only_read(hub, beside_hub, tmp_p
     *(f"{place}: {words}" for place, words in refused.items()),
   ]
   assert len(hub.downloads()) == len({*content.values()})
+
+
+MATCH = """
+import dataclasses, sys
+from g_pt.corpus.generate import open_matching
+from g_pt.corpus.manifest import read_manifest
+from g_pt.errors import UserError
+url, seed = sys.argv[1:]
+try:
+  corpus = open_matching(url, dataclasses.replace(read_manifest(url), settings={"seed": int(seed)}))
+  corpus.read(corpus.theta)
+except UserError as error:
+  print(error)
+"""
+
+
+def test_of_a_published_corpus_of_other_settings_only_the_manifest_is_fetched(hub, beside_hub, tmp_path):
+  write_groups(Corpus.create(tmp_path / "corpus", MANIFEST_5), range(3))
+  hub.commit("someone/corpus", files(tmp_path / "corpus"), kind="datasets")
+  url = "hf://datasets/someone/corpus"
+  (line,) = beside_hub(MATCH, url, 1)
+  assert line == f"{url} holds a corpus made under other settings: corpus.seed is 0 there, 1 here"
+  assert hub.downloads() == ["manifest.json"]
+  assert beside_hub(MATCH, url, 0) == [] and len(hub.downloads()) > 1
+
+
+def test_a_damaged_copy_of_a_published_corpus_says_how_it_is_fetched_again(hub, beside_hub, tmp_path):
+  write_groups(Corpus.create(tmp_path / "corpus", MANIFEST_5), range(3))
+  hub.commit("someone/corpus", files(tmp_path / "corpus"), kind="datasets")
+  url = "hf://datasets/someone/corpus"
+  assert beside_hub(MATCH, url, 0) == []
+  for file in (tmp_path / "home").rglob("theta/c/0/0/0"):
+    content = bytearray(file.read_bytes())
+    content[5] ^= 1
+    file.resolve().write_bytes(content)
+  (line,) = beside_hub(MATCH, url, 0)
+  assert line.startswith(f"{url}: ") and line.endswith(
+    "; `hf cache rm dataset/someone/corpus` takes it away, to be fetched again"
+  )
