@@ -52,9 +52,10 @@ def _of_model(values: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
 
 def refuse_results_of_another(file: Path, settings: dict[str, Any], found: dict[str, Any]) -> None:
   """UserError where an evaluation, of these settings, is not of the model of a `train.json`, or samples otherwise."""
-  both = found["config"], settings
-  of_sample = ({"sample": values["sample"]} if "sample" in settings else {} for values in both)
-  lines = workdir.differences(*(_of_model(values, found) | sampled for values, sampled in zip(both, of_sample)))
+  def compared(values: dict[str, Any]) -> dict[str, Any]:
+    return _of_model(values, found) | ({"sample": values["sample"]} if "sample" in settings else {})
+
+  lines = workdir.differences(compared(found["config"]), compared(settings))
   if lines:
     remedy = f"remove {file.name} and run --stage=evaluate, or --stage=train under the settings that are wanted"
     raise UserError(f"{file} is not of this model: {'; '.join(lines)}; {remedy}")

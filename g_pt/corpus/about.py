@@ -60,7 +60,7 @@ def flags_of(manifest: Manifest, config: SplitConfig) -> str:
 
 def split_settings(config: SplitConfig) -> dict[str, int | float]:
   """Fields that split a corpus so, without `largest_weight` where it is as ever."""
-  found = {"validation_runs": config.validation_runs, "test_runs": config.test_runs}
+  found: dict[str, int | float] = {"validation_runs": config.validation_runs, "test_runs": config.test_runs}
   usual = config.largest_weight == SplitConfig().largest_weight
   return found if usual else found | {"largest_weight": config.largest_weight}
 
