@@ -19,8 +19,8 @@ that is asked for, it samples the weights of a network that has it: one sample t
 _OF_MANY_SETS = """Told of a data set by its images and labels, and given the weights of a network (task `{task}`,
 {size:,} parameters), its {metric} and the one that is asked for, it samples the weights of a network that has it: one
 sample trains an untrained network for a data set that the model has never seen."""
-_LIMITS = """It knows networks of this one architecture, {known}, which begin
-at weights like those of its corpus. A prompt beyond those that it has seen is clipped to them. One model was
+_LIMITS = """It knows networks of this one architecture, {known}. They
+begin at weights like those of its corpus. A prompt beyond those that it has seen is clipped to them. One model was
 measured, trained once from one seed; another processor makes another one of the same command."""
 
 
