@@ -12,6 +12,7 @@ from g_pt.corpus.statistics import PromptRange
 from g_pt.evaluation import fresh
 from g_pt.family_gpt import FamilyGPT
 from g_pt.gpt import GPT
+from g_pt.tasks import family
 from g_pt.tasks.base import Metric
 
 _OF_ONE_SET = """From the weights of a network of the task `{task}` ({size:,} parameters), its {metric} and the one
@@ -19,9 +20,9 @@ that is asked for, it samples the weights of a network that has it: one sample t
 _OF_MANY_SETS = """Told of a data set by its images and labels, and given the weights of a network (task `{task}`,
 {size:,} parameters), its {metric} and the one that is asked for, it samples the weights of a network that has it: one
 sample trains an untrained network for a data set that the model has never seen."""
-_LIMITS = """It knows networks of this one architecture, {known}. They
-begin at weights like those of its corpus. A prompt beyond those that it has seen is clipped to them. One model was
-measured, trained once from one seed; another processor makes another one of the same command."""
+_LIMITS = """It knows networks of this one architecture, {known}. They begin at weights like those of its corpus. A
+prompt beyond those that it has seen is clipped to them. One model was measured, trained once from one seed; another
+processor makes another one of the same command."""
 
 
 def card(model: GPT | FamilyGPT, content: dict[str, Any], results: str, name: str) -> str:
@@ -32,7 +33,7 @@ def card(model: GPT | FamilyGPT, content: dict[str, Any], results: str, name: st
   metric, opened = model.metric_name.replace("_", " "), f'g_pt.load("{name}")'
   if isinstance(model, FamilyGPT):
     text, learned = _OF_MANY_SETS, model.statistics.prompt_ranges[model.metric_name]
-    opened, told = f"{opened}.on(images, labels)  # of your own", f", told of {fresh.TOLD}"
+    opened, told = f"{opened}.on(images, labels)  # of your own", _told_of(model.task.name)
     known = "which see images as small grey squares"
   else:
     text, learned, told = _OF_ONE_SET, model.statistics.prompt_range, ""
@@ -67,12 +68,17 @@ Weights are kept in {content["bits"]} bits each.
 {_tables(results, content["bits"])}
 ## Limits
 
-{_LIMITS.format(known=known)}
+{textwrap.fill(_LIMITS.format(known=known), 120)}
 
 ## Licence
 
 Apache-2.0, of the weights and of the numbers beside them.
 """
+
+
+def _told_of(task: str) -> str:
+  """The data set by which a model of many was measured, which may be none that it has never seen."""
+  return f", told of {fresh.TOLD}" + (", a source of its corpus" if fresh.TOLD in family.sources_of(task) else "")
 
 
 def _tables(results: str, bits: int) -> str:

@@ -55,14 +55,15 @@ def new_folder(out: Path) -> Iterator[Path]:
     raise UserError(f"--out: {out} cannot be written: {first_line(error)}") from None
 
 
-# Flags of `main.py` that tell of a machine, not of what is made.
+# Flags of `main.py` that tell nothing of what a corpus or a model is.
 _OF_A_MACHINE = ("stage", "workdir", "data_from", "config.data_dir", "config.corpus.path")
 _OF_A_JOB = ("coordinator", "processes", "process", "join_timeout")
 _SWITCHES = ("multihost", "nomultihost")
+_OF_EVALUATIONS = ("config.evaluate.", "config.optimizers.")  # what they begin with
 
 
 def flags_of(text: str) -> list[str] | None:
-  """Those of a command that ran `main.py`, without what tells of the machine; None where it ran something else."""
+  """Those of a command that ran `main.py` which tell of what it made; None where it ran something else."""
   parts = shlex.split(text)
   start = next((place for place, part in enumerate(parts) if Path(part).name == "main.py"), None)
   if start is None:
@@ -73,7 +74,7 @@ def flags_of(text: str) -> list[str] | None:
     name = flag.lstrip("-")
     if name == "config":
       kept.append(f"--config={_in_a_checkout(value if equals else next(rest, ''))}")
-    elif name in (*_OF_A_MACHINE, *_OF_A_JOB):
+    elif name in (*_OF_A_MACHINE, *_OF_A_JOB) or name.startswith(_OF_EVALUATIONS):
       if not equals:
         next(rest, None)
     elif name not in _SWITCHES:

@@ -20,6 +20,8 @@ from g_pt.family_gpt import FamilyGPT
 from tests import hub_server
 from tests.end_to_end_test import PATIENCE
 
+FLAGS = "--config.data_dir=/home/somebody --config.evaluate.alignment.networks 4 --config.seed=0"
+
 
 @pytest.fixture(scope="module")
 def evaluated(smoke_workdir, smoke_values, tmp_path_factory):
@@ -28,7 +30,7 @@ def evaluated(smoke_workdir, smoke_values, tmp_path_factory):
   values = copy.deepcopy(smoke_values)
   values["evaluate"]["experiments"] = ("corpus", "model")
   line = "python main.py --config=/home/somebody/experiments/x.py --workdir /home/somebody/digits --stage evaluate"
-  stages.run(config.parse(values), directory, "evaluate", f"{line} --config.data_dir=/home/somebody --config.seed=0")
+  stages.run(config.parse(values), directory, "evaluate", f"{line} {FLAGS}")
   content = json.loads((directory / workdir.TRAINED).read_text())
   content["config"]["data_dir"] = content["config"]["corpus"]["path"] = "/home/somebody"
   (directory / workdir.TRAINED).write_text(json.dumps(content))

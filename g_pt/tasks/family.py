@@ -62,6 +62,12 @@ def side_of(name: str) -> int:
   return SIDES[_parts(name).size]
 
 
+def sources_of(name: str) -> tuple[str, ...]:
+  """What its data sets are drawn from."""
+  named = _parts(name).sources
+  return tuple(named.split(",")) if named else SOURCES
+
+
 def classes_of(name: str) -> int:
   """Of a data set of the family."""
   return _parts(name).sizes.classes
@@ -99,11 +105,9 @@ def task(name: str) -> Task:
 
 def load(name: str, data_dir: str | None = None) -> mixes.Sources:
   """Images of its sources; UserError where one cannot be had, ConfigError where they have too few classes together."""
-  named = _parts(name)
-  sources = tuple(named.sources.split(",")) if named.sources else SOURCES
-  found = _pooled(sources, side_of(name), data_dir)
+  found = _pooled(sources_of(name), side_of(name), data_dir)
   try:
-    mixes.check(found, named.sizes)
+    mixes.check(found, _parts(name).sizes)
   except ConfigError as error:
     raise ConfigError(f"{name}: {error}") from None
   return found
