@@ -25,6 +25,10 @@ of its blocks. Half of the steps are about networks of ten classes, a quarter ea
             and 20 classes 0.991 and 0.994, of 2 classes 0.76. By error with 2 classes 0.5 to 0.6: few errors are hard
             to hit
 
+The model that comes with the package is another training by this command, on an Intel Xeon in 54 minutes beside other
+programs: on Fashion-MNIST alignment is 0.986 by loss, 0.970 by error, one update 0.720 and 24.0 %; on the letters of
+that machine's fonts 0.992, 0.956 and 0.790, where whole runs end at 0.774.
+
 Fashion-MNIST is a validation source: choices were made by looking at it. Letters are
 from the fonts of one machine (1,050 of 603 families); without fonts they are left out.
 They were first looked at with 2,000 steps about ten classes alone, sampled in 5 steps at temperature 0.5: 0.961 and
