@@ -46,17 +46,25 @@ def parse(url: str, kind: str) -> Repository:
   return Repository(found.id, found.revision, found.path_in_repo)
 
 
-def fetch(url: str, kind: str, files: Sequence[str] = ("*",)) -> Path:
-  """The folder of this machine where files of a URL lie; of these only `files`, by name or pattern."""
+def fetch(url: str, kind: str, files: Sequence[str] = ("*",), commit: str | None = None) -> Path:
+  """The folder of this machine where files of a URL lie; of these only `files`, by name or pattern.
+
+  `commit`: other than the latest one of the URL's revision.
+  """
   from huggingface_hub import snapshot_download
 
   where = parse(url, kind)
   wanted = [f"{where.folder}/{name}" if where.folder else name for name in files]
   with _told(url):
     folder = snapshot_download(
-      where.name, repo_type=kind, revision=where.revision, allow_patterns=wanted, library_name="g_pt"
+      where.name, repo_type=kind, revision=commit or where.revision, allow_patterns=wanted, library_name="g_pt"
     )
   return Path(folder) / where.folder
+
+
+def commit_of(folder: Path) -> str:
+  """That of a folder which `fetch` gave: the library's cache has one for each."""
+  return folder.parts[folder.parts.index("snapshots") + 1]
 
 
 def push(folder: Path, url: str) -> str:

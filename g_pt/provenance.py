@@ -57,7 +57,9 @@ def refuse_results_of_another(file: Path, settings: dict[str, Any], found: dict[
 
   lines = workdir.differences(compared(found["config"]), compared(settings))
   if lines:
-    remedy = f"remove {file.name} and run --stage=evaluate, or --stage=train under the settings that are wanted"
+    remedy = f"remove {file.name} and run --stage=evaluate"
+    if "imported" not in found:  # a finished training only writes its settings again
+      remedy += ", or --stage=train under the settings that are wanted"
     raise UserError(f"{file} is not of this model: {'; '.join(lines)}; {remedy}")
 
 

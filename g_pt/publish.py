@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from g_pt import card, command, hub, provenance, release, trained, workdir
+from g_pt import card, command, config, hub, provenance, release, trained, workdir
 from g_pt.errors import UserError
 from g_pt.evaluation import fresh
 from g_pt.plugins import PLUGINS
@@ -73,10 +73,11 @@ def _of_no_machine(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _evaluated(directory: Path, content: dict[str, Any]) -> dict[str, Any]:
-  """Sections of the evaluations that are there, perhaps none; UserError where one is of another model."""
-  if not (directory / workdir.SUMMARY).exists():
-    return {}
-  found = results.evaluations(directory, PLUGINS)
+  """Sections of the evaluations that were asked for last, perhaps none; UserError where one is of another model."""
+  last = workdir.read_json(directory / workdir.CONFIG)
+  asked = () if last is None else config.parse(last).experiments
+  there = [name for name in asked if (directory / workdir.EVALUATION / f"{name}.json").exists()]
+  found = results.evaluations(directory, there) if there else {}
   for one in found.values():
     provenance.refuse_results_of_another(one.file, one.settings, content)
   return {name: PLUGINS[name].section for name in found}
@@ -87,9 +88,11 @@ def _made_by(directory: Path, content: dict[str, Any]) -> str:
   if "imported" in content:
     return f"an import of published weights ({content['imported']['file']})"
   file = directory / workdir.COMMAND
-  flags = command.flags_of(file.read_text()) if file.exists() else None
-  if flags is None:
+  if not file.exists():
     return "g_pt.stages.run, without a command"
+  flags = command.flags_of(file.read_text())
+  if flags is None:  # by another program, which ran the stages
+    return shlex.join(command.made_by(file.read_text()))
   return shlex.join(["python", "main.py", *flags, f"--workdir=runs/{directory.absolute().name}"])
 
 

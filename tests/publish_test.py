@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import g_pt
+from g_pt import command as command_lines
 from g_pt import config, publish, release, stages, trained, workdir
 from g_pt.errors import UserError
 from g_pt.evaluation import fresh
@@ -139,7 +141,11 @@ def test_what_fails_leaves_nothing(evaluated, tmp_path):
   broken = shutil.copytree(evaluated, tmp_path / "broken")
   (broken / workdir.UNITS).write_bytes(b"no arrays")
   with pytest.raises(UserError, match=f"{workdir.UNITS}: not readable"):
-    publish.publish(broken, tmp_path / "out")
+    publish.publish(broken, tmp_path / "deep" / "out")
+  (broken / workdir.COMMAND).unlink()
+  (broken / workdir.COMMAND).mkdir()
+  with pytest.raises(UserError, match=rf"^\[Errno 21\] Is a directory: '{broken / workdir.COMMAND}'$"):
+    publish.publish(broken, tmp_path / "deep" / "out")
   assert [file.name for file in tmp_path.iterdir()] == ["broken"]
 
 
@@ -167,6 +173,40 @@ def test_a_model_that_is_not_what_its_workdir_says_is_refused(evaluated, release
   with pytest.raises(UserError, match=f"--workdir: {released} is a release already; --out={released} --push=OWNER"):
     publish.publish(released, tmp_path / "out")
   assert not list(tmp_path.iterdir())
+
+
+def test_the_report_is_of_what_was_asked_for_last(evaluated, tmp_path):
+  """`evaluate.experiments` leaves out what would make a page too large."""
+  other = shutil.copytree(evaluated, tmp_path / "other")
+  values = json.loads((other / workdir.CONFIG).read_text())
+  values["evaluate"]["experiments"] = ["model"]
+  (other / workdir.CONFIG).write_text(json.dumps(values))
+  publish.publish(other, tmp_path / "out")
+  assert "trained in" in (text := (tmp_path / "out" / release.CARD).read_text()) and "checkpoints of a run" not in text
+
+
+def test_another_program_that_made_it_is_named(evaluated, tmp_path):
+  other = shutil.copytree(evaluated, tmp_path / "other")
+  line = "python -m experiments.results.seeds --experiment=digits_loss --workdir=/home/somebody --data_dir /home"
+  (other / workdir.COMMAND).write_text(f"{line}\n")
+  publish.publish(other, tmp_path / "out")
+  text = (tmp_path / "out" / release.CARD).read_text()
+  assert "    python -m experiments.results.seeds --experiment=digits_loss\n" in text and "/home" not in text
+
+
+@pytest.mark.parametrize(
+  ("given", "kept"),
+  [
+    ("--config=/home/experiments/g_pt/experiments/x.py:long", "--config=experiments/x.py:long"),
+    ("--config my_experiments/x.py", "--config=x.py"),
+    ("--config=x.py --config.evaluate.data_sets.compared --config.seed=3", "--config=x.py --config.seed=3"),
+    ("--config=x.py --noconfig.evaluate.data_sets.compared", "--config=x.py"),
+    ("--config=x.py --stage evaluate --multihost --config.train.steps 5", "--config=x.py --config.train.steps 5"),
+    ("--config=x.py --coordinator=a:1 --process=0", "--config=x.py"),
+  ],
+)
+def test_a_command_is_told_without_what_is_no_part_of_what_it_made(given, kept):
+  assert shlex.join(command_lines.flags_of(f"python /home/main.py {given} --workdir=/home")) == kept
 
 
 def test_imported_weights_are_said_to_be(evaluated, tmp_path):

@@ -65,7 +65,7 @@ def context_of(place: Place) -> ts.Context | None:
 def read_bytes(place: Place, name: str) -> bytes | None:
   """The content of a file; None where there is none. Of a published corpus only this file is fetched."""
   if read_only(place):
-    file = hub.fetch(str(place), hub.DATASET, (name,)) / name
+    file = _fetched(str(place), name) / name
     return file.read_bytes() if file.exists() else None
   with _told(place, f"{name} cannot be read"):
     found = _files(place).read(name).result()
@@ -119,10 +119,16 @@ def fetch_again(place: str) -> str:
   return f"`hf cache rm dataset/{hub.parse(place, hub.DATASET).name}` takes it away, to be fetched again"
 
 
+_COMMITS: dict[hub.Repository, str] = {}  # of repositories that this process has read from
+
+
 @functools.cache
-def _fetched(place: str) -> Path:
-  """Where the files of a published corpus lie on this machine, the same ones as long as the process lives."""
-  return hub.fetch(place, hub.DATASET)
+def _fetched(place: str, name: str = "*") -> Path:
+  """Where the files of a published corpus lie on this machine, or one of them; of one commit as long as it runs."""
+  repository = hub.parse(place, hub.DATASET)._replace(folder="")
+  folder = hub.fetch(place, hub.DATASET, (name,), _COMMITS.get(repository))
+  _COMMITS[repository] = hub.commit_of(folder)
+  return folder
 
 
 @contextlib.contextmanager

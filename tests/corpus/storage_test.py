@@ -165,6 +165,17 @@ def test_a_published_corpus_is_fetched_once_and_only_read(hub, beside_hub, tmp_p
   assert len(hub.downloads()) == len({*content.values()})
 
 
+LATER = """
+import sys
+from g_pt.corpus.manifest import read_manifest
+from g_pt.corpus.store import Corpus
+url = sys.argv[1]
+print(read_manifest(url).runs, flush=True)
+input()
+corpus = Corpus.open(url)
+print(corpus.manifest.runs, *corpus.read(corpus.theta).shape)
+"""
+
 MATCH = """
 import dataclasses, sys
 from g_pt.corpus.generate import open_matching
@@ -202,3 +213,20 @@ def test_a_damaged_copy_of_a_published_corpus_says_how_it_is_fetched_again(hub, 
   assert line.startswith(f"{url}: ") and line.endswith(
     "; `hf cache rm dataset/someone/corpus` takes it away, to be fetched again"
   )
+
+
+def test_a_process_reads_a_published_corpus_as_it_was_at_first(hub, process_environment, tmp_path):
+  """Though another one is pushed between the first look at its manifest and the first at its arrays."""
+  write_groups(Corpus.create(tmp_path / "corpus", MANIFEST_5), range(3))
+  write_groups(Corpus.create(tmp_path / "later", dataclasses.replace(MANIFEST_5, runs=3)), range(2))
+  hub.commit("someone/corpus", files(tmp_path / "corpus"), kind="datasets")
+  with subprocess.Popen(
+    [sys.executable, "-c", LATER, "hf://datasets/someone/corpus"],
+    env=process_environment | hub.environment(tmp_path / "home"),
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    text=True,
+  ) as process:
+    assert process.stdout.readline() == "5\n"
+    hub.commit("someone/corpus", files(tmp_path / "later"), kind="datasets")
+    assert process.communicate("\n", timeout=PATIENCE)[0] == "5 5 3 8\n"
