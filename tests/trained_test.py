@@ -35,7 +35,7 @@ def test_what_is_sampled_of_new_networks_is_measured_by_the_program_that_measure
 def test_statistics_read_are_those_that_were_written(gpt, smoke_workdir, tmp_path):
   spec = gpt.task.spec
   arrangement = tuple((name, tuple(range(len(shape)))) for name, shape in zip(spec.names, spec.shapes))
-  trained.write_trained(tmp_path, {}, gpt.statistics, arrangement)
+  trained.write_trained(tmp_path, {"task": gpt.task.name}, gpt.statistics, arrangement)
   found, there = trained.read_statistics(tmp_path)
   assert there == arrangement
   assert found.prompt_range == gpt.statistics.prompt_range and found.census == gpt.statistics.census
