@@ -7,7 +7,7 @@ import textwrap
 from typing import Any
 
 from g_pt import words
-from g_pt.corpus.about import LICENCE
+from g_pt.corpus.about import LICENCE, LICENCE_TERMS
 from g_pt.corpus.statistics import PromptRange
 from g_pt.evaluation import fresh
 from g_pt.family_gpt import FamilyGPT
@@ -72,12 +72,12 @@ Weights are kept in {content["bits"]} bits each.
 
 ## Licence
 
-Apache-2.0, of the weights and of the numbers beside them.
+{LICENCE_TERMS}
 """
 
 
 def _told_of(task: str) -> str:
-  """The data set by which a model of many was measured, which may be none that it has never seen."""
+  """The data set that a model of many was measured on, and whether its corpus was drawn from it, too."""
   return f", told of {fresh.TOLD}" + (", a source of its corpus" if fresh.TOLD in family.sources_of(task) else "")
 
 

@@ -44,7 +44,7 @@ def refuse_other_training(directory: Path, values: dict[str, Any]) -> dict[str, 
 
 
 def _of_model(values: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-  """Those that the model of a `train.json` depends on."""
+  """Of an experiment's values, those that the model of a `train.json` depends on."""
   if "imported" in found:  # trained elsewhere, on another corpus
     return {name: values[name] for name in _OF_WEIGHTS}
   return training_settings(values)

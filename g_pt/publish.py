@@ -125,8 +125,7 @@ def main(arguments: Sequence[str]) -> None:
     hub.parse(url, hub.MODEL)  # what is malformed is refused before anything is written
   if given.workdir:
     publish(given.workdir, given.out, given.bits)
-    size = sum(file.stat().st_size for file in given.out.iterdir())
-    print(f"{given.out}: {size / 1e6:.1f} MB; g_pt.load({str(given.out)!r}) opens it")
+    print(f"{given.out}: {workdir.size_of(given.out) / 1e6:.1f} MB; g_pt.load({str(given.out)!r}) opens it")
   elif url is None:
     raise UserError("--workdir: needed, or --push of a folder that is there")
   elif not release.holds_one(given.out):

@@ -54,6 +54,11 @@ def write_bytes(path: Path, content: bytes) -> None:
     temporary.unlink(missing_ok=True)
 
 
+def size_of(directory: Path) -> int:
+  """Bytes of all files in a folder."""
+  return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
+
+
 def check_writable(directory: Path) -> None:
   """Raises OSError where nothing can be written."""
   with tempfile.TemporaryFile(dir=directory):

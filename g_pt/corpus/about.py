@@ -16,6 +16,7 @@ from g_pt.corpus.table import REJECTED
 from g_pt.tasks.base import Task
 
 LICENCE, LICENCE_URL = "apache-2.0", "https://spdx.org/licenses/Apache-2.0"
+LICENCE_TERMS = "Apache-2.0, of the weights and of the numbers beside them."
 PAPER = "https://arxiv.org/abs/2209.12892"
 BIASES = (
   "Checkpoints of a run are alike, and so are runs of a group; count runs or groups, not checkpoints, where "

@@ -19,7 +19,7 @@ def card(about: About) -> str:
   parts += ["## Splits", told.splits(about.manifest), _splits(about)]
   parts += ["## How to open it", _opening(about), "## Parameters", _parameters(about)]
   parts += ["## Limits", "\n".join(f"- {line}" for line in [*told.limits(about), told.BIASES])]
-  parts += ["## Licence", "Apache-2.0, of the weights and of the numbers beside them."]
+  parts += ["## Licence", told.LICENCE_TERMS]
   return "\n\n".join(part for part in parts if part) + "\n"
 
 

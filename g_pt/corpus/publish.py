@@ -78,14 +78,9 @@ def _write(source: Source, out: Path, limit: int | None, url: str | None) -> abo
   rows = {name: _describe(copy, _split(name, copy, source.config), out / name) for name, copy in copies.items()}
   found = _about(source, out.name, copies, rows[""])
   _tell(found, rows[""], out, url)
-  if limit is not None and size_of(out) > limit:
-    raise UserError(f"--tiny: the cut came to {size_of(out) / 1e6:.3g} MB of {limit / 1e6:.3g}; nothing is left of it")
+  if limit is not None and (size := workdir.size_of(out)) > limit:
+    raise UserError(f"--tiny: the cut came to {size / 1e6:.3g} MB of {limit / 1e6:.3g}; nothing is left of it")
   return found
-
-
-def size_of(folder: Path) -> int:
-  """Bytes of all files in it."""
-  return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _further(place: storage.Place) -> list[str]:
@@ -184,7 +179,7 @@ def main(arguments: Sequence[str]) -> None:
   found = publish(source, given.out, TINY if given.tiny else None, given.url)
   of_all = f"{found.manifest.cut['runs']:,}" if found.manifest.cut else "all"
   print(
-    f"{given.out}: {size_of(given.out) / 1e6:.1f} MB, {found.manifest.runs:,} runs of {of_all}; "
+    f"{given.out}: {workdir.size_of(given.out) / 1e6:.1f} MB, {found.manifest.runs:,} runs of {of_all}; "
     f"--config.corpus.path={given.out} trains on it"
   )
 

@@ -124,7 +124,7 @@ _COMMITS: dict[hub.Repository, str] = {}  # of repositories that this process ha
 
 @functools.cache
 def _fetched(place: str, name: str = "*") -> Path:
-  """Where the files of a published corpus lie on this machine, or one of them; of one commit as long as it runs."""
+  """Where a published corpus lies on this machine, or one file of it; of one commit as long as the process lives."""
   repository = hub.parse(place, hub.DATASET)._replace(folder="")
   folder = hub.fetch(place, hub.DATASET, (name,), _COMMITS.get(repository))
   _COMMITS[repository] = hub.commit_of(folder)
